@@ -1,0 +1,173 @@
+//! What happens in a running daemon, told to whoever writes it down.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::base::endpoint::{BackendAddr, ClientAddr, Endpoint};
+use crate::base::id::ConnectionId;
+use crate::base::moment::Moment;
+use crate::base::name::{BackendName, ServiceName};
+use crate::base::outcome::Transfer;
+use crate::base::quantity::ConnectionLimit;
+use crate::base::state::{ConnectFailure, StateChange};
+
+/// Takes events; called from every thread, so it must neither block nor fail.
+pub trait EventSink: Send + Sync {
+    /// Takes one event. What is not wanted is dropped by the sink.
+    fn emit(&self, event: &Event<'_>);
+}
+
+/// A service as events name it.
+#[derive(Clone, Copy, Debug)]
+pub struct InService<'a> {
+    /// Its name.
+    pub name: &'a ServiceName,
+    /// Whether `verbosity on` holds for it.
+    pub verbose: bool,
+}
+
+/// A back end as events name it.
+#[derive(Clone, Copy, Debug)]
+pub struct AtBackend<'a> {
+    /// The service it belongs to.
+    pub service: &'a ServiceName,
+    /// Its name.
+    pub name: &'a BackendName,
+    /// Whether `verbosity on` holds for it.
+    pub verbose: bool,
+}
+
+/// A client connection with the back end that serves it.
+#[derive(Clone, Copy, Debug)]
+pub struct Served<'a> {
+    /// The back end.
+    pub backend: AtBackend<'a>,
+    /// Number of the client connection.
+    pub connection: ConnectionId,
+    /// The client.
+    pub client: ClientAddr,
+    /// The address that was connected to.
+    pub to: BackendAddr,
+    /// When the event happened.
+    pub at: Moment,
+}
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A service listens.
+    Listening {
+        /// The service.
+        service: InService<'a>,
+        /// Its listening address.
+        at: SocketAddr,
+        /// How many back ends it has.
+        backends: usize,
+    },
+    /// A service ended.
+    Stopped {
+        /// The service.
+        service: InService<'a>,
+        /// How many connections were cut.
+        cut: u64,
+    },
+    /// The shown state of a back end changed.
+    StateChanged {
+        /// The back end.
+        backend: AtBackend<'a>,
+        /// From what to what, and why.
+        change: StateChange,
+    },
+    /// An operator gave a back end another address.
+    ServerChanged {
+        /// The back end.
+        backend: AtBackend<'a>,
+        /// The address before.
+        old: &'a Endpoint,
+        /// The address now.
+        new: &'a Endpoint,
+    },
+    /// A client was accepted and admitted.
+    Accepted {
+        /// The service.
+        service: InService<'a>,
+        /// Number of the client connection.
+        connection: ConnectionId,
+        /// The client.
+        client: ClientAddr,
+    },
+    /// A client reset its connection before a back end was connected.
+    Aborted {
+        /// The service.
+        service: InService<'a>,
+        /// Number of the client connection.
+        connection: ConnectionId,
+        /// The client.
+        client: ClientAddr,
+    },
+    /// No candidate is left for a client.
+    NoBackend {
+        /// The service.
+        service: InService<'a>,
+        /// The client.
+        client: ClientAddr,
+    },
+    /// A service reached its `maxconnections`; clients wait in the kernel.
+    ServiceFull {
+        /// The service.
+        service: InService<'a>,
+        /// Its limit.
+        limit: ConnectionLimit,
+    },
+    /// No two descriptors are free; clients wait in the kernel.
+    OutOfDescriptors {
+        /// The service.
+        service: InService<'a>,
+    },
+    /// The kernel refused an accept for another cause.
+    CannotAccept {
+        /// The service.
+        service: InService<'a>,
+        /// What the kernel said.
+        error: &'a io::Error,
+    },
+    /// A connect failed on the daemon's own side; not held against the back end.
+    CannotConnectFromHere {
+        /// The back end.
+        backend: AtBackend<'a>,
+        /// The address that was tried last.
+        to: Option<BackendAddr>,
+        /// What the kernel said.
+        error: &'a io::Error,
+    },
+    /// A connect to a back end failed for a client.
+    ConnectFailed {
+        /// The back end.
+        backend: AtBackend<'a>,
+        /// Number of the client connection.
+        connection: ConnectionId,
+        /// Why.
+        failure: ConnectFailure,
+    },
+    /// A connection to a back end was made and service begins.
+    Started(Served<'a>),
+    /// An established connection ended.
+    Ended {
+        /// Who was served where.
+        served: Served<'a>,
+        /// What moved, and how it ended.
+        transfer: Transfer,
+    },
+    /// A wake-up call ended.
+    Probed {
+        /// The back end.
+        backend: AtBackend<'a>,
+        /// Nothing, or why it failed.
+        result: Result<(), ConnectFailure>,
+    },
+    /// A fault of the program itself was caught; it cost one connection.
+    Fault {
+        /// What is known of it.
+        what: &'a str,
+    },
+}

@@ -1,0 +1,17 @@
+//! Words that every room uses: names, quantities, addresses, events, times.
+//!
+//! Nothing here decides anything, opens anything or knows another room.
+
+pub mod endpoint;
+pub mod event;
+pub mod id;
+pub mod limits;
+pub mod moment;
+pub mod name;
+pub mod outcome;
+pub mod quantity;
+pub mod random;
+pub mod state;
+pub mod template;
+pub mod text;
+pub mod traffic;

@@ -1,0 +1,1 @@
+//! Command lines and header texts with `%` specifiers (section 10).

@@ -1,0 +1,205 @@
+//! What a configuration means, after every check: nonsense has no value here.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::base::endpoint::Endpoint;
+use crate::base::name::{BackendName, ServiceName};
+use crate::base::quantity::{ConnectionLimit, Percent, Seconds, Weight};
+use crate::base::text::Text;
+use crate::policy::dispatch::DispatchMode;
+
+/// A whole configuration that was found free of errors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The file it came from: absolute, without `.`, `..` and double slashes,
+    /// links not resolved.
+    pub path: String,
+    /// FNV-1a 64 of the bytes of all files in order of reading (14.3).
+    pub fingerprint: u64,
+    /// At least one, in order of the file.
+    pub services: Vec<Service>,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Its name.
+    pub name: ServiceName,
+    /// TCP port to listen on, 1 to 65535.
+    pub port: u16,
+    /// Address to listen on.
+    pub bind: BindTo,
+    /// Whether messages are looked into.
+    pub kind: ServiceKind,
+    /// Whether debug messages before the choice of a back end are logged.
+    pub verbosity: bool,
+    /// How a back end is chosen.
+    pub dispatch: DispatchMode,
+    /// Command line of `dispatchmode externalhandler`, else `None`.
+    pub handler: Option<Text>,
+    /// How often an unavailable back end is probed; 0 = never.
+    pub reviving_interval: Seconds,
+    /// Limit of client connections.
+    pub max_connections: ConnectionLimit,
+    /// Backlog for listen(); 0 = system maximum.
+    pub backlog: u16,
+    /// `shmkey` as given; 0 = from port.
+    pub shm_key_given: u32,
+    /// Idle limit; 0 = none.
+    pub connection_timeout: Seconds,
+    /// Filters of `allowfrom`, as written.
+    pub allow_from: Vec<Text>,
+    /// Filters of `denyfrom`, as written.
+    pub deny_from: Vec<Text>,
+    /// File of `allowfile`.
+    pub allow_file: Option<Text>,
+    /// File of `denyfile`.
+    pub deny_file: Option<Text>,
+    /// Account that external programs run as.
+    pub user_account: Option<Text>,
+    /// Default `trafficlog` of the back ends.
+    pub traffic_log: Option<Text>,
+    /// Default `throughputlog` of the back ends.
+    pub throughput_log: Option<Text>,
+    /// At least one, in order of definition.
+    pub backends: Vec<Backend>,
+}
+
+impl Service {
+    /// What the port is OR-ed with to make the key of the shared memory.
+    pub const SHM_KEY_BASE: u32 = 0x5852_0000;
+
+    /// The key of the service's shared memory object (4.11).
+    pub fn shm_key(&self) -> u32 {
+        match self.shm_key_given {
+            0 => Self::SHM_KEY_BASE | u32::from(self.port),
+            given => given,
+        }
+    }
+
+    /// The address to bind.
+    pub fn listen_address(&self) -> SocketAddr {
+        SocketAddr::new(self.bind.ip(), self.port)
+    }
+
+    /// The idle limit of connections to `backend`: its own, else the service's.
+    pub fn idle_limit(&self, backend: &Backend) -> Seconds {
+        backend
+            .connection_timeout
+            .unwrap_or(self.connection_timeout)
+    }
+}
+
+/// Where a service listens.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum BindTo {
+    /// All IPv4 interfaces.
+    #[default]
+    Any,
+    /// One address; `::` means all, IPv6 and IPv4 alike.
+    Address(IpAddr),
+}
+
+impl BindTo {
+    /// The address for bind().
+    pub fn ip(self) -> IpAddr {
+        match self {
+            Self::Any => Ipv4Addr::UNSPECIFIED.into(),
+            Self::Address(address) => address,
+        }
+    }
+}
+
+impl std::fmt::Display for BindTo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+/// The type of a service.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ServiceKind {
+    /// Bytes pass unread.
+    Any,
+    /// Every message is unpacked.
+    Http(HeaderInspection),
+}
+
+/// How far a service of `type http` looks into messages.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum HeaderInspection {
+    /// Every request and reply.
+    #[default]
+    Deep,
+    /// The first request of a client connection and its reply.
+    Shallow,
+}
+
+/// One back end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backend {
+    /// Its name.
+    pub name: BackendName,
+    /// Its address before look-up.
+    pub server: Endpoint,
+    /// Whether messages about it are logged.
+    pub verbosity: bool,
+    /// How much weaker than its peers it is.
+    pub weight: Weight,
+    /// By how much its usage falls with each connection to another back end.
+    pub decay: Percent,
+    /// Consecutive connect failures that are allowed, 0 to 1000.
+    pub retries: u16,
+    /// Limit of concurrent connections to it.
+    pub max_connections: ConnectionLimit,
+    /// Its own idle limit; `None` = the service's, 0 = none.
+    pub connection_timeout: Option<Seconds>,
+    /// Command run when a connection to it was made.
+    pub on_start: Option<Text>,
+    /// Command run when an established connection ends.
+    pub on_end: Option<Text>,
+    /// Command run when it could not be reached for a client.
+    pub on_fail: Option<Text>,
+    /// Its own traffic log.
+    pub traffic_log: Option<Text>,
+    /// Its own throughput log.
+    pub throughput_log: Option<Text>,
+    /// The cookie that leads here, NAME=VALUE.
+    pub sticky_cookie: Option<Text>,
+    /// Header directives in file order.
+    pub headers: Vec<HeaderDirective>,
+}
+
+/// One `{add|append|set}{server|client}header` directive.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HeaderDirective {
+    /// Which messages it changes.
+    pub side: HeaderSide,
+    /// What it does to a header that is there already.
+    pub action: HeaderAction,
+    /// `Name: value`.
+    pub text: Text,
+}
+
+/// Which messages a header directive changes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HeaderSide {
+    /// Messages to the back end.
+    Server,
+    /// Messages to the client.
+    Client,
+}
+
+/// What a header directive does to a header that is there already.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HeaderAction {
+    /// One more header of that name.
+    Add,
+    /// The value is joined to the last one of that name with `; `.
+    Append,
+    /// All of that name are replaced.
+    Set,
+}

@@ -1,0 +1,1 @@
+//! The operators' door into a running daemon.

@@ -1,0 +1,1 @@
+//! Builds the rooms, joins them, and drains them at the end.

@@ -1,0 +1,1 @@
+//! Who may connect: deny list first, then allow list (section 12).

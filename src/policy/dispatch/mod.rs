@@ -1,0 +1,98 @@
+//! How a back end is chosen among the candidates (section 7).
+
+use std::fmt;
+
+/// The moving window of `bysize` and `byduration`: 0 (everything since the
+/// start) or the last 1 to 10000 connections.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Over(u16);
+
+impl Over {
+    /// The greatest window.
+    pub const MAX: u32 = 10_000;
+
+    /// Takes a window, or `None` above [`Over::MAX`].
+    pub fn new(connections: u32) -> Option<Self> {
+        u16::try_from(connections)
+            .ok()
+            .filter(|&n| u32::from(n) <= Self::MAX)
+            .map(Self)
+    }
+
+    /// The number of connections; `None` for everything since the start.
+    pub fn window(self) -> Option<usize> {
+        (self.0 > 0).then_some(usize::from(self.0))
+    }
+}
+
+/// Whether `byclientip` may leave the first back end of a client's order.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stickiness {
+    /// The first of the order or none.
+    Strict,
+    /// The first candidate in the order.
+    Lax,
+}
+
+/// A dispatch mode as configured.
+///
+/// Source: documented (DM, TIPS); `byclientip` decided (7.4).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DispatchMode {
+    /// The next in line.
+    RoundRobin,
+    /// By chance, weak back ends less often.
+    Random,
+    /// The one that moved the fewest bytes.
+    BySize(Over),
+    /// The one whose connections took the shortest time.
+    ByDuration(Over),
+    /// The one with the fewest connections now.
+    ByConnections,
+    /// The first usable one in order of definition.
+    ByOrder,
+    /// By the address of the client.
+    ByClientIp(Stickiness),
+    /// By a program; its command line stands in the configuration.
+    ExternalHandler,
+}
+
+impl DispatchMode {
+    /// Whether weights count in this mode.
+    pub fn uses_weight(self) -> bool {
+        matches!(
+            self,
+            Self::Random
+                | Self::BySize(_)
+                | Self::ByDuration(_)
+                | Self::ByConnections
+                | Self::ExternalHandler
+        )
+    }
+
+    /// Whether decay counts in this mode.
+    pub fn uses_decay(self) -> bool {
+        matches!(self, Self::BySize(_) | Self::ByDuration(_))
+    }
+}
+
+/// The full mode text, such as `bysize over 4`, without a handler's command.
+impl fmt::Display for DispatchMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, over) = match self {
+            Self::RoundRobin => ("roundrobin", Over::default()),
+            Self::Random => ("random", Over::default()),
+            Self::BySize(over) => ("bysize", *over),
+            Self::ByDuration(over) => ("byduration", *over),
+            Self::ByConnections => ("byconnections", Over::default()),
+            Self::ByOrder => ("byorder", Over::default()),
+            Self::ByClientIp(Stickiness::Strict) => ("byclientip strict", Over::default()),
+            Self::ByClientIp(Stickiness::Lax) => ("byclientip lax", Over::default()),
+            Self::ExternalHandler => ("externalhandler", Over::default()),
+        };
+        match over.window() {
+            Some(window) => write!(f, "{word} over {window}"),
+            None => f.write_str(word),
+        }
+    }
+}

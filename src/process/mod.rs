@@ -1,0 +1,1 @@
+//! The border to operating-system processes, ours and others'.

@@ -1,0 +1,1 @@
+//! Events and numbers turned into text: syslog, activity lines, metrics.
