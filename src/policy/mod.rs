@@ -6,3 +6,5 @@
 
 pub mod access;
 pub mod dispatch;
+#[cfg(test)]
+mod testing;
