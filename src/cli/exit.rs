@@ -1,0 +1,87 @@
+//! How a command ends: 0, or 1 with its reason on stderr (2.4, 2.5).
+
+use std::io;
+use std::process::ExitCode;
+
+use crate::cli::console::Console;
+
+/// What stands below every usage error.
+const POINTER: &str = "'crossroads -h' lists flags and commands";
+
+/// Why a command ends with exit code 1.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The command line itself is wrong; a pointer to `-h` follows the text.
+    Usage(String),
+    /// One line that says what went wrong.
+    Message(String),
+    /// Everything that is to be said stands on stderr already.
+    Told,
+    /// A result could not be written to stdout.
+    Output(io::Error),
+}
+
+/// What every command gives.
+pub(super) type Outcome = Result<(), Failure>;
+
+impl Failure {
+    /// A failure of one line.
+    pub(super) fn message(text: impl Into<String>) -> Self {
+        Self::Message(text.into())
+    }
+
+    /// The lines for stderr, without `crossroads: ` in front of each.
+    ///
+    /// A reader that went away (`| head`) is told nothing: it asked for that.
+    fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Usage(text) => vec![text.clone(), POINTER.to_owned()],
+            Self::Message(text) => vec![text.clone()],
+            Self::Told => Vec::new(),
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Vec::new(),
+            Self::Output(error) => vec![format!("cannot write the result: {error}")],
+        }
+    }
+}
+
+/// Writes the reason of a failure and gives the exit code.
+///
+/// Source: decided (2.4): there is no other code than 0 and 1.
+pub(super) fn conclude(outcome: Outcome, console: &Console) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            for line in failure.lines() {
+                console.error(&line);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_error_points_to_the_help() {
+        let lines = Failure::Usage("unknown command 'strat'".to_owned()).lines();
+
+        assert_eq!(
+            lines,
+            [
+                "unknown command 'strat'",
+                "'crossroads -h' lists flags and commands"
+            ]
+        );
+    }
+
+    #[test]
+    fn reader_that_went_away_is_told_nothing() {
+        let gone = Failure::Output(io::ErrorKind::BrokenPipe.into());
+        let full = Failure::Output(io::ErrorKind::StorageFull.into());
+
+        assert_eq!(gone.lines(), Vec::<String>::new());
+        assert_eq!(full.lines().len(), 1);
+    }
+}
