@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::base::endpoint::{BackendAddr, ClientAddr, Endpoint};
 use crate::base::id::ConnectionId;
@@ -52,6 +53,15 @@ pub struct Served<'a> {
     pub at: Moment,
 }
 
+/// Which of the two access lists of a service is meant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ListSide {
+    /// The list that a client must stand on.
+    Allow,
+    /// The list that a client must not stand on.
+    Deny,
+}
+
 /// One thing that happened.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
@@ -95,6 +105,69 @@ pub enum Event<'a> {
         connection: ConnectionId,
         /// The client.
         client: ClientAddr,
+    },
+    /// An access list turned a client away.
+    Refused {
+        /// The service.
+        service: InService<'a>,
+        /// The client.
+        client: ClientAddr,
+        /// The list that it met, or that it is missing from.
+        by: ListSide,
+    },
+    /// An access list was read from its file, at the start or again.
+    ListRead {
+        /// The service.
+        service: InService<'a>,
+        /// Which list.
+        list: ListSide,
+        /// The file.
+        file: &'a str,
+        /// How many filters the list now has; none earns a warning.
+        filters: usize,
+    },
+    /// An access list could not be read again; the old one stays in force.
+    ListNotRead {
+        /// The service.
+        service: InService<'a>,
+        /// Which list.
+        list: ListSide,
+        /// The file.
+        file: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
+    /// The external handler gave no usable answer; round robin stood in.
+    HandlerFailed {
+        /// The service.
+        service: InService<'a>,
+        /// Why, a fixed text for each cause (repetitions are counted by it).
+        reason: &'static str,
+    },
+    /// A hook ran into its time limit and was terminated.
+    HookOverdue {
+        /// The back end.
+        backend: AtBackend<'a>,
+        /// `onstart`, `onend` or `onfail`.
+        hook: &'a str,
+        /// The limit.
+        limit: Duration,
+    },
+    /// A hook, or a pair of them, found the queue full.
+    HookDropped {
+        /// The back end.
+        backend: AtBackend<'a>,
+        /// `onstart`, `onend`, `onfail` or `onstart and onend`.
+        hook: &'a str,
+    },
+    /// A hook ended with another exit status than 0.
+    HookFailed {
+        /// The back end.
+        backend: AtBackend<'a>,
+        /// `onstart`, `onend` or `onfail`.
+        hook: &'a str,
+        /// The exit status.
+        status: i32,
     },
     /// A client reset its connection before a back end was connected.
     Aborted {
