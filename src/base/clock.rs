@@ -1,0 +1,83 @@
+//! Dates as operators read them: in logs, in specifiers, in tables.
+//!
+//! Reads no clock: the moment is always given, in whole seconds since 1970.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// Writes moments in the time of one place: the system's, or GMT.
+///
+/// The rules of the zone are read once, so writing a date opens no file.
+#[derive(Clone, Debug)]
+pub struct Clock(TimeZone);
+
+impl Clock {
+    /// The zone that `TZ` or `/etc/localtime` names; GMT where neither does.
+    pub fn local() -> Self {
+        Self(TimeZone::try_system().unwrap_or(TimeZone::UTC))
+    }
+
+    /// GMT.
+    pub fn gmt() -> Self {
+        Self(TimeZone::UTC)
+    }
+
+    /// `YYYY-MM-DD/hh:mm:ss`, as in `%g`, `%l` and log lines.
+    ///
+    /// Source: decided (10, 13.3, 13.4).
+    pub fn date(&self, unix: u64) -> String {
+        self.format(unix, "%Y-%m-%d/%H:%M:%S")
+    }
+
+    /// The form of ctime, `Tue Mar  3 09:05:00 2026`, in English and without
+    /// line end, as in `%t` and `%T`.
+    ///
+    /// Source: decided (10).
+    pub fn ctime(&self, unix: u64) -> String {
+        self.format(unix, "%a %b %e %H:%M:%S %Y")
+    }
+
+    /// The time stamp of a syslog line, `Mar  3 09:05:00` (RFC 3164, 4.1.2).
+    pub fn syslog(&self, unix: u64) -> String {
+        self.format(unix, "%b %e %H:%M:%S")
+    }
+
+    fn format(&self, unix: u64, form: &str) -> String {
+        let second = i64::try_from(unix)
+            .ok()
+            .and_then(|unix| Timestamp::from_second(unix).ok())
+            .unwrap_or(Timestamp::MAX);
+        second.to_zoned(self.0.clone()).strftime(form).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-03-03 09:05:00 GMT.
+    const TUESDAY: u64 = 1_772_528_700;
+
+    #[test]
+    fn date_and_ctime_have_their_published_shapes() {
+        let gmt = Clock::gmt();
+
+        assert_eq!(gmt.date(TUESDAY), "2026-03-03/09:05:00");
+        assert_eq!(gmt.ctime(TUESDAY), "Tue Mar  3 09:05:00 2026");
+        assert_eq!(gmt.syslog(TUESDAY), "Mar  3 09:05:00");
+    }
+
+    #[test]
+    fn local_dates_follow_the_zone_and_its_summer_time() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let local = Clock(zone);
+
+        assert_eq!(local.date(TUESDAY), "2026-03-03/10:05:00");
+        assert_eq!(local.date(TUESDAY + 120 * 86_400), "2026-07-01/11:05:00");
+    }
+
+    #[test]
+    fn moment_beyond_the_calendar_is_shown_as_its_last_day() {
+        assert!(Clock::gmt().date(u64::MAX).starts_with("9999-12-3"));
+    }
+}
