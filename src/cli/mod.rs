@@ -3,8 +3,12 @@
 mod arguments;
 mod console;
 mod exit;
+mod locate;
+mod migrate;
 mod nearest;
 mod usage;
+#[allow(dead_code, reason = "commands follow")]
+#[allow(dead_code, reason = "commands follow")]
 
 use std::ffi::OsString;
 use std::process::ExitCode;

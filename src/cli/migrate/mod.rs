@@ -1,0 +1,3 @@
+//! `migrate`.
+
+mod replace;
