@@ -88,6 +88,26 @@ impl Limits {
     pub const MAX: Duration = Duration::from_secs(86_400);
 }
 
+/// Bytes that an external handler may write.
+///
+/// Source: decided (11.1).
+pub const HANDLER_OUTPUT: usize = 4_096;
+
+/// Hooks that run at once.
+///
+/// Source: decided (11.2).
+pub const HOOKS_RUNNING: usize = 64;
+
+/// Hooks that wait for their turn.
+///
+/// Source: decided (11.2).
+pub const HOOKS_WAITING: usize = 1_024;
+
+/// Look-ups of names that run at once.
+///
+/// Source: decided (4.16).
+pub const LOOKUPS_RUNNING: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
