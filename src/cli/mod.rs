@@ -2,11 +2,13 @@
 
 mod arguments;
 mod console;
+mod demo;
 mod exit;
 mod locate;
 mod migrate;
 mod nearest;
 mod usage;
+#[allow(dead_code, reason = "commands follow")]
 #[allow(dead_code, reason = "commands follow")]
 #[allow(dead_code, reason = "commands follow")]
 

@@ -1,0 +1,4 @@
+//! `demo`.
+
+mod backends;
+mod scene;
