@@ -1,6 +1,28 @@
 //! How a back end is chosen among the candidates (section 7).
+//!
+//! Each mode is a file with one type and one method, `pick`. It sees the back
+//! ends through [`Candidates`] alone, which says who may be chosen and how each
+//! stands; it keeps for itself what only it needs (a pointer, hashes of names).
+//! Whether a choice was any good is not its business: after a failed connect it
+//! is asked again with fewer candidates.
 
 use std::fmt;
+use std::net::IpAddr;
+
+use crate::base::id::BackendId;
+use crate::base::name::BackendName;
+use crate::base::random::Random;
+
+mod byclientip;
+mod byconnections;
+mod byduration;
+mod byorder;
+mod bysize;
+mod candidates;
+mod random;
+mod roundrobin;
+
+pub(crate) use candidates::{Candidates, Standing};
 
 /// The moving window of `bysize` and `byduration`: 0 (everything since the
 /// start) or the last 1 to 10000 connections.
@@ -93,6 +115,64 @@ impl fmt::Display for DispatchMode {
         match over.window() {
             Some(window) => write!(f, "{word} over {window}"),
             None => f.write_str(word),
+        }
+    }
+}
+
+/// What a mode may know of the client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    /// Its address, a mapped one as IPv4.
+    pub(crate) client: IpAddr,
+}
+
+/// A mode at work for one service.
+#[derive(Debug)]
+pub(crate) enum Dispatcher {
+    RoundRobin(roundrobin::RoundRobin),
+    Random(random::ByChance),
+    BySize(bysize::BySize),
+    ByDuration(byduration::ByDuration),
+    ByConnections(byconnections::ByConnections),
+    ByOrder(byorder::ByOrder),
+    ByClientIp(byclientip::ByClientIp),
+}
+
+impl Dispatcher {
+    /// The mode as it begins, for back ends of these names in order of
+    /// definition. A handler is not run here: its mode is the `roundrobin` that
+    /// stands in for a bad answer, with a pointer of its own (7.5).
+    pub(crate) fn new<'a>(
+        mode: DispatchMode,
+        names: impl Iterator<Item = &'a BackendName>,
+        seed: u64,
+    ) -> Self {
+        match mode {
+            DispatchMode::RoundRobin | DispatchMode::ExternalHandler => {
+                Self::RoundRobin(roundrobin::RoundRobin::default())
+            }
+            DispatchMode::Random => Self::Random(random::ByChance::new(Random::new(seed))),
+            DispatchMode::BySize(_) => Self::BySize(bysize::BySize),
+            DispatchMode::ByDuration(_) => Self::ByDuration(byduration::ByDuration),
+            DispatchMode::ByConnections => Self::ByConnections(byconnections::ByConnections),
+            DispatchMode::ByOrder => Self::ByOrder(byorder::ByOrder),
+            DispatchMode::ByClientIp(stickiness) => {
+                Self::ByClientIp(byclientip::ByClientIp::new(stickiness, names))
+            }
+        }
+    }
+
+    /// Chooses one of the candidates. What is chosen must be reserved before
+    /// anything else happens: a pointer has moved past it.
+    pub(crate) fn pick(&mut self, from: &Candidates<'_>, ask: &Ask) -> Option<BackendId> {
+        match self {
+            Self::RoundRobin(mode) => mode.pick(from),
+            Self::Random(mode) => mode.pick(from),
+            Self::BySize(mode) => mode.pick(from),
+            Self::ByDuration(mode) => mode.pick(from),
+            Self::ByConnections(mode) => mode.pick(from),
+            Self::ByOrder(mode) => mode.pick(from),
+            Self::ByClientIp(mode) => mode.pick(from, ask),
         }
     }
 }

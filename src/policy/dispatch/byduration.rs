@@ -1,0 +1,22 @@
+//! `byduration`: the one whose connections took the shortest time.
+
+use crate::base::id::BackendId;
+use crate::policy::dispatch::{Candidates, Standing};
+
+/// Smallest figure x weight; the figure counts seconds of service
+/// ([`Measure`](crate::policy::usage::Measure)).
+///
+/// Source: documented (7.3).
+#[derive(Debug)]
+pub(crate) struct ByDuration;
+
+impl ByDuration {
+    /// Chooses the candidate with the smallest score.
+    pub(crate) fn pick(&self, from: &Candidates<'_>) -> Option<BackendId> {
+        from.least(score)
+    }
+}
+
+fn score(standing: &Standing) -> f64 {
+    standing.usage.figure() * f64::from(standing.weight.get())
+}

@@ -1,0 +1,387 @@
+//! The back ends of one service: all decisions about them, behind one type.
+//!
+//! A [`Pool`] is told what happened and says what should happen. Each call is
+//! one step of the life of a connection (section 5) or of a back end (6), and
+//! is meant to run within one critical section:
+//!
+//! ```text
+//!  dispatch ──► Ticket ──┬─► connected ──► finish          served
+//!  dispatch_to           ├─► connect_failed                next candidate
+//!                        └─► release                       not its fault
+//!
+//!  next_probe … start_probe ──► ProbeTicket ──► probe_ended
+//! ```
+//!
+//! Every back end is named by its [`BackendId`], 0 up to [`Pool::len`]; a call
+//! with another one panics, except [`Pool::dispatch_to`], which gives `None`.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crate::base::endpoint::Endpoint;
+use crate::base::id::BackendId;
+use crate::base::moment::Moment;
+use crate::base::name::BackendName;
+use crate::base::quantity::{ConnectionLimit, Percent, Weight};
+use crate::base::state::{ConnectFailure, Reason, ShownState, StateChange};
+use crate::policy::backend::{BackendState, Event, Patience};
+use crate::policy::dispatch::{Ask, Candidates, DispatchMode, Dispatcher, Standing};
+use crate::policy::usage::{Measure, Usage};
+
+mod ticket;
+
+pub use crate::policy::usage::Sample;
+pub use ticket::{ProbeTicket, Released, Ticket, Tried};
+
+/// A back end as it is configured.
+#[derive(Clone, Debug)]
+pub struct PoolBackend {
+    /// Its name.
+    pub name: BackendName,
+    /// Its address before look-up.
+    pub server: Endpoint,
+    /// How much weaker than its peers it is.
+    pub weight: Weight,
+    /// By how much its figure falls with each connection to another back end.
+    pub decay: Percent,
+    /// Consecutive connect failures that are allowed, 0 to 1000.
+    pub retries: u16,
+    /// Limit of concurrent connections to it.
+    pub limit: ConnectionLimit,
+}
+
+/// A service as far as its back ends are concerned.
+#[derive(Clone, Debug)]
+pub struct PoolSettings {
+    /// How a back end is chosen.
+    pub mode: DispatchMode,
+    /// How long after its failure a back end is probed; `None` = never.
+    pub reviving_interval: Option<Duration>,
+    /// The same for a name that does not resolve, without `reviving_interval`.
+    pub name_retry: Duration,
+    /// Where the generator of `random` begins.
+    pub seed: u64,
+    /// The back ends in order of definition.
+    pub backends: Vec<PoolBackend>,
+}
+
+/// One back end as a status shows it. Counts are since the start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BackendView {
+    /// Its shown state.
+    pub state: ShownState,
+    /// Connections to it now, reserved places included.
+    pub active: u64,
+    /// Connections made to it.
+    pub total: u64,
+    /// Failed connects for clients, probes not included.
+    pub failures: u64,
+    /// Failed connects since the last success, `tell` or revival.
+    pub consecutive_failures: u64,
+    /// Length of all ended connections together, in microseconds.
+    pub microseconds: u64,
+    /// The figure without weight (7.3); 0 in modes without one.
+    pub usage: f64,
+    /// Time of the last change of state, seconds since 1970; at first the start.
+    pub since: u64,
+    /// Reason of that change.
+    pub reason: Reason,
+    /// Error number with it, or 0.
+    pub errno: i32,
+    /// Time to the first byte, summed, in microseconds.
+    pub first_byte_microseconds: u64,
+    /// Connections that clients gave up while it was being connected.
+    pub aborted: u64,
+}
+
+/// The back ends of one service.
+#[derive(Debug)]
+pub struct Pool {
+    dispatcher: Dispatcher,
+    measure: Option<Measure>,
+    /// What modes compare, apart from what they do not.
+    standings: Vec<Standing>,
+    members: Vec<Member>,
+    /// The back ends that decay, so that the others cost nothing.
+    decaying: Vec<BackendId>,
+}
+
+/// What of a back end no mode looks at.
+#[derive(Debug)]
+struct Member {
+    server: Endpoint,
+    state: BackendState,
+    tally: Tally,
+}
+
+/// What is only counted.
+#[derive(Debug, Default)]
+struct Tally {
+    total: u64,
+    failures: u64,
+    aborted: u64,
+    microseconds: u64,
+    first_byte_microseconds: u64,
+}
+
+impl Pool {
+    /// A service that starts `now`: every back end available without a check.
+    pub fn new(settings: PoolSettings, now: Moment) -> Self {
+        let mode = settings.mode;
+        let measured = Measure::of_mode(mode);
+        let over = measured.map(|(_, over)| over).unwrap_or_default();
+        let names = settings.backends.iter().map(|backend| &backend.name);
+        let dispatcher = Dispatcher::new(mode, names, settings.seed);
+        let standing = |backend: &PoolBackend| Standing {
+            available: true,
+            active: 0,
+            limit: backend.limit,
+            weight: backend.weight,
+            usage: Usage::new(over, backend.decay),
+        };
+        let standings = settings.backends.iter().map(standing).collect();
+        let decays =
+            |backend: &PoolBackend| mode.uses_decay() && backend.decay > Percent::default();
+        let decaying = (0..)
+            .map(BackendId)
+            .zip(&settings.backends)
+            .filter_map(|(id, backend)| decays(backend).then_some(id))
+            .collect();
+        let (reviving_interval, name_retry) = (settings.reviving_interval, settings.name_retry);
+        let member = |backend: PoolBackend| {
+            let patience = Patience {
+                retries: backend.retries,
+                reviving_interval,
+                name_retry,
+            };
+            Member {
+                server: backend.server,
+                state: BackendState::new(patience, now),
+                tally: Tally::default(),
+            }
+        };
+        Self {
+            dispatcher,
+            measure: measured.map(|(measure, _)| measure),
+            standings,
+            members: settings.backends.into_iter().map(member).collect(),
+            decaying,
+        }
+    }
+
+    /// How many back ends there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is no back end at all.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Chooses a candidate by the dispatch mode and reserves a place there
+    /// (steps 4 and 5). `None` when no candidate is left, or `byclientip strict`
+    /// has none for this client. What was tried before is the caller's to note.
+    pub fn dispatch(&mut self, client: IpAddr, tried: &Tried) -> Option<Ticket> {
+        let candidates = Candidates::new(&self.standings, tried);
+        let backend = self.dispatcher.pick(&candidates, &Ask { client })?;
+        let ticket = self.reserve(backend);
+        self.check_invariants();
+        Some(ticket)
+    }
+
+    /// Reserves a place at a back end that a cookie or a handler chose, if it is
+    /// a candidate. Moves no pointer.
+    pub fn dispatch_to(&mut self, backend: BackendId, tried: &Tried) -> Option<Ticket> {
+        if !Candidates::new(&self.standings, tried).contains(backend) {
+            return None;
+        }
+        let ticket = self.reserve(backend);
+        self.check_invariants();
+        Some(ticket)
+    }
+
+    fn reserve(&mut self, backend: BackendId) -> Ticket {
+        self.standings[backend.index()].active += 1;
+        Ticket {
+            backend,
+            began: self.members[backend.index()].state.epoch(),
+        }
+    }
+
+    fn unreserve(&mut self, backend: BackendId) {
+        let active = &mut self.standings[backend.index()].active;
+        debug_assert!(*active > 0, "a place was given back twice");
+        *active = active.saturating_sub(1);
+    }
+
+    /// The back end was connected (step 7): counted, the figures of the others
+    /// fall, its failures are forgotten unless a `tell` came in between. Once
+    /// for a ticket.
+    pub fn connected(&mut self, ticket: &Ticket) {
+        let member = &mut self.members[ticket.backend.index()];
+        member.tally.total += 1;
+        member.state.connected(ticket.began);
+        for &other in &self.decaying {
+            if other != ticket.backend {
+                self.standings[other.index()].usage.decay();
+            }
+        }
+        self.check_invariants();
+    }
+
+    /// The back end could not be reached for a client (step 6). The failure
+    /// counts in any case; it says nothing about the state when a `tell` came in
+    /// between.
+    pub fn connect_failed(
+        &mut self,
+        ticket: Ticket,
+        failure: ConnectFailure,
+        now: Moment,
+    ) -> Option<StateChange> {
+        let (backend, began) = ticket.redeem();
+        self.unreserve(backend);
+        self.members[backend.index()].tally.failures += 1;
+        self.apply(backend, Event::ConnectFailed { began, failure }, now)
+    }
+
+    /// The place is given back before the back end was connected, which is not
+    /// held against it.
+    pub fn release(&mut self, ticket: Ticket, why: Released) {
+        let (backend, _) = ticket.redeem();
+        self.unreserve(backend);
+        if why == Released::Aborted {
+            self.members[backend.index()].tally.aborted += 1;
+        }
+        self.check_invariants();
+    }
+
+    /// A connection that was made has ended (step 9).
+    pub fn finish(&mut self, ticket: Ticket, sample: Sample) {
+        let (backend, _) = ticket.redeem();
+        self.unreserve(backend);
+        let tally = &mut self.members[backend.index()].tally;
+        tally.microseconds = tally
+            .microseconds
+            .saturating_add(microseconds(sample.duration));
+        let first_byte = sample.first_byte.map_or(0, microseconds);
+        tally.first_byte_microseconds = tally.first_byte_microseconds.saturating_add(first_byte);
+        if let Some(measure) = self.measure {
+            let usage = &mut self.standings[backend.index()].usage;
+            usage.record(measure.of_sample(&sample));
+        }
+        self.check_invariants();
+    }
+
+    /// An operator sets the state. Always gives a change, also from a state to
+    /// itself.
+    pub fn tell(&mut self, backend: BackendId, state: ShownState, now: Moment) -> StateChange {
+        let change = self.apply(backend, Event::Told(state), now);
+        change.unwrap_or(StateChange {
+            from: state,
+            to: state,
+            reason: Reason::Told,
+            errno: 0,
+            at: now,
+        })
+    }
+
+    /// An operator gives a back end another address, for later connects and
+    /// probes. Gives the old one. A probe that runs is begun again: look at
+    /// [`Pool::next_probe`] afterwards.
+    pub fn set_server(&mut self, backend: BackendId, server: Endpoint) -> Endpoint {
+        let member = &mut self.members[backend.index()];
+        member.state.server_changed();
+        let old = std::mem::replace(&mut member.server, server);
+        self.check_invariants();
+        old
+    }
+
+    /// The address for the next connect or probe.
+    pub fn server(&self, backend: BackendId) -> &Endpoint {
+        &self.members[backend.index()].server
+    }
+
+    /// The back end as a status shows it.
+    pub fn view(&self, backend: BackendId) -> BackendView {
+        let standing = &self.standings[backend.index()];
+        let Member { state, tally, .. } = &self.members[backend.index()];
+        let last = state.last_change();
+        BackendView {
+            state: state.shown(),
+            active: standing.active,
+            total: tally.total,
+            failures: tally.failures,
+            consecutive_failures: state.consecutive_failures(),
+            microseconds: tally.microseconds,
+            usage: standing.usage.figure(),
+            since: last.at.unix,
+            reason: last.reason,
+            errno: last.errno,
+            first_byte_microseconds: tally.first_byte_microseconds,
+            aborted: tally.aborted,
+        }
+    }
+
+    /// When the next probe is due; it may be due already. `None` when none is
+    /// planned.
+    pub fn next_probe(&self) -> Option<Instant> {
+        let due = |member: &Member| member.state.probe_due();
+        self.members.iter().filter_map(due).min()
+    }
+
+    /// Begins the probe that has been due for the longest time; to be called
+    /// until it gives `None`. There is no change when the back end was waking
+    /// before, by `tell`.
+    pub fn start_probe(&mut self, now: Moment) -> Option<(ProbeTicket, Option<StateChange>)> {
+        let due = |(id, member): (u32, &Member)| Some((member.state.probe_due()?, BackendId(id)));
+        let (_, backend) = (0..)
+            .zip(&self.members)
+            .filter_map(due)
+            .filter(|&(due, _)| due <= now.monotonic)
+            .min()?;
+        let change = self.apply(backend, Event::ProbeStarted, now);
+        let began = self.members[backend.index()].state.epoch();
+        Some((ProbeTicket { backend, began }, change))
+    }
+
+    /// A probe ended. Its result says nothing about the state when a `tell` came
+    /// in between.
+    pub fn probe_ended(
+        &mut self,
+        ticket: ProbeTicket,
+        result: Result<(), ConnectFailure>,
+        now: Moment,
+    ) -> Option<StateChange> {
+        let (backend, began) = ticket.redeem();
+        self.apply(backend, Event::ProbeEnded { began, result }, now)
+    }
+
+    /// The one way for an event to reach a state.
+    fn apply(&mut self, backend: BackendId, event: Event, now: Moment) -> Option<StateChange> {
+        let state = &mut self.members[backend.index()].state;
+        let change = state.apply(event, now);
+        self.standings[backend.index()].available = state.shown() == ShownState::Available;
+        self.check_invariants();
+        change
+    }
+
+    /// What must hold after every call; costs nothing in a release build.
+    fn check_invariants(&self) {
+        if !cfg!(debug_assertions) {
+            return;
+        }
+        for (standing, member) in self.standings.iter().zip(&self.members) {
+            let available = member.state.shown() == ShownState::Available;
+            debug_assert_eq!(standing.available, available, "{member:?}");
+            let most = standing.limit.get().unwrap_or(u64::MAX);
+            debug_assert!(standing.active <= most, "{standing:?}");
+            standing.usage.check_invariants();
+            member.state.check_invariants();
+        }
+    }
+}
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
