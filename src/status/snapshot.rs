@@ -37,6 +37,25 @@ pub enum Phase {
     Stopping,
 }
 
+impl Phase {
+    /// All phases, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Starting, Self::Listening, Self::Stopping];
+
+    /// The number in shared memory.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Starting => 0,
+            Self::Listening => 1,
+            Self::Stopping => 2,
+        }
+    }
+
+    /// The phase with this number in shared memory.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.number() == number)
+    }
+}
+
 /// Numbers of a service that change while it runs.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct ServiceNumbers {
@@ -123,6 +142,31 @@ pub struct BackendNumbers {
     pub first_byte_microseconds: u64,
     /// Connections that clients gave up while it was being connected.
     pub aborted: u64,
+}
+
+impl BackendNumbers {
+    /// The numbers of a back end that has done nothing yet: available since
+    /// `started`, in seconds since 1970.
+    pub fn at_start(started: u64) -> Self {
+        Self {
+            state: ShownState::Available,
+            active: 0,
+            total: 0,
+            failures: 0,
+            consecutive_failures: 0,
+            bytes_to_client: 0,
+            bytes_to_backend: 0,
+            microseconds: 0,
+            usage: 0.0,
+            since: started,
+            reason: Reason::None,
+            errno: 0,
+            requests: 0,
+            replies: [0; 5],
+            first_byte_microseconds: 0,
+            aborted: 0,
+        }
+    }
 }
 
 /// One record as a reader took it.
