@@ -1,0 +1,133 @@
+//! What /proc tells about a process.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::until;
+
+/// Clock ticks in a second, as /proc counts them on every Linux.
+const TICKS: u64 = 100;
+
+/// A process, by its number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Process(pub(crate) u32);
+
+impl Process {
+    /// All processes whose environment says `NAME=VALUE`.
+    pub(crate) fn with_environment(name: &str, value: &str) -> Vec<Self> {
+        let wanted = format!("{name}={value}").into_bytes();
+        std::fs::read_dir("/proc")
+            .expect("/proc")
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(|pid| {
+                std::fs::read(format!("/proc/{pid}/environ"))
+                    .is_ok_and(|text| text.split(|byte| *byte == 0).any(|entry| entry == wanted))
+            })
+            .map(Self)
+            .collect()
+    }
+
+    /// Whether it exists and is no zombie.
+    pub(crate) fn is_alive(self) -> bool {
+        self.stat().is_some_and(|fields| fields[0] != "Z" && fields[0] != "X")
+    }
+
+    /// Its state letter, e.g. `T` for stopped.
+    pub(crate) fn state(self) -> String {
+        self.stat().expect("a live process").swap_remove(0)
+    }
+
+    /// Its name as `killall` compares it.
+    pub(crate) fn name(self) -> String {
+        self.read("comm").trim_end().to_owned()
+    }
+
+    /// Its group of processes.
+    pub(crate) fn group(self) -> u32 {
+        self.stat().expect("a live process")[2].parse().expect("a number")
+    }
+
+    /// Number of its controlling terminal, 0 for none.
+    pub(crate) fn terminal(self) -> i64 {
+        self.stat().expect("a live process")[4].parse().expect("a number")
+    }
+
+    /// Time of the processor it has used.
+    pub(crate) fn cpu(self) -> Duration {
+        let fields = self.stat().expect("a live process");
+        let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 1000 / TICKS)
+    }
+
+    /// Its resident memory in bytes.
+    pub(crate) fn memory(self) -> u64 {
+        let kib: u64 = self.status("VmRSS").trim_end_matches(" kB").parse().expect("a number");
+        kib * 1024
+    }
+
+    /// Whether it ignores `signal`.
+    pub(crate) fn ignores(self, signal: Signal) -> bool {
+        let mask = u64::from_str_radix(&self.status("SigIgn"), 16).expect("a mask");
+        mask & (1 << (signal as u32 - 1)) != 0
+    }
+
+    /// What its descriptors point to.
+    pub(crate) fn descriptors(self) -> Vec<PathBuf> {
+        std::fs::read_dir(format!("/proc/{}/fd", self.0))
+            .expect("descriptors")
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .collect()
+    }
+
+    /// Its working directory.
+    pub(crate) fn directory(self) -> PathBuf {
+        std::fs::read_link(format!("/proc/{}/cwd", self.0)).expect("a working directory")
+    }
+
+    /// Where descriptor `number` points to.
+    pub(crate) fn descriptor(self, number: u32) -> PathBuf {
+        std::fs::read_link(format!("/proc/{}/fd/{number}", self.0)).expect("a descriptor")
+    }
+
+    /// Sends a signal; a process that has gone already is no error.
+    pub(crate) fn signal(self, signal: Signal) {
+        let _ = kill(Pid::from_raw(i32::try_from(self.0).expect("a pid")), signal);
+    }
+
+    /// Stops it with SIGSTOP and waits until the kernel shows it as stopped.
+    #[track_caller]
+    pub(crate) fn freeze(self) {
+        self.signal(Signal::SIGSTOP);
+        until("the process is stopped", || self.state() == "T");
+    }
+
+    /// Waits until it has gone.
+    #[track_caller]
+    pub(crate) fn await_end(self) {
+        until(&format!("the end of process {}", self.0), || !self.is_alive());
+    }
+
+    /// The fields of its `stat` after the name; the first is the state.
+    fn stat(self) -> Option<Vec<String>> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
+        let (_, fields) = text.rsplit_once(") ")?;
+        Some(fields.split_whitespace().map(str::to_owned).collect())
+    }
+
+    fn status(self, field: &str) -> String {
+        let text = self.read("status");
+        text.lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
+            .unwrap_or_else(|| panic!("no {field} in {text}"))
+            .trim()
+            .to_owned()
+    }
+
+    fn read(self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.0))
+            .unwrap_or_else(|error| panic!("/proc/{}/{file}: {error}", self.0))
+    }
+}
