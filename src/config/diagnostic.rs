@@ -1,0 +1,493 @@
+//! What was found in a configuration, as values, and how it is printed.
+//!
+//! Promises: findings are kept in the order of their places, with an included
+//! file counted where it was included; a silenced warning is neither kept nor
+//! counted. Must not: read anything, decide anything.
+//!
+//! ```text
+//! etc/crossroads.conf:2:10: error[E08]: `99999` is out of range for `port`
+//!   |
+//! 2 |     port 99999;
+//!   |          ^^^^^
+//!   = accepted: 1 to 65535
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Severity {
+    /// The command stops.
+    Error,
+    /// The command goes on; can be silenced.
+    Warning,
+    /// Only informs, and is not counted with the others.
+    Note,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        })
+    }
+}
+
+macro_rules! codes {
+    ($($code:ident $text:literal)*) => {
+        /// The stable code of a finding (3.7).
+        ///
+        /// Source: decided (3.7).
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub enum Code {
+            $(#[doc = $text] $code,)*
+        }
+
+        impl Code {
+            /// Every code, errors first.
+            pub const ALL: &'static [Self] = &[$(Self::$code),*];
+
+            /// The code as it is printed, such as `W17`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$code => stringify!($code),)* }
+            }
+
+            /// What the code stands for, in a few words.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$code => $text,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    E01 "`;`, `{` or `}` missing, unexpected token"
+    E02 "unknown word"
+    E03 "block not closed"
+    E04 "quote not closed"
+    E05 "comment not closed"
+    E06 "argument missing"
+    E07 "argument of the wrong kind"
+    E08 "number out of range"
+    E09 "text after the argument"
+    E10 "bad or reserved name"
+    E11 "invalid character"
+    E12 "directive at the wrong level"
+    E20 "`#include` without a file name in double quotes"
+    E21 "included file unreadable"
+    E22 "includes in a loop or nested too deep"
+    E23 "bad `#define`"
+    E24 "symbol grows too much"
+    E30 "required item missing"
+    E31 "name used twice"
+    E32 "port already taken"
+    E33 "shared memory key already taken"
+    E34 "bad server"
+    E35 "bad filter"
+    E36 "bad sticky cookie"
+    E37 "bad header text, or header that may not be changed"
+    E38 "`%N` specifier without such a back end"
+    E39 "unknown account"
+    E40 "bad bind address"
+    E41 "allow or deny file unreadable or malformed"
+    E42 "too many or too much"
+    E43 "configuration file unreadable"
+    W01 "retired spelling"
+    W02 "set twice with different values"
+    W03 "no effect in a `type any` service"
+    W04 "no effect with this dispatch mode"
+    W05 "allow or deny file missing or empty"
+    W06 "list overruled by the file of the same side"
+    W07 "nothing sets the sticky cookie"
+    W08 "sticky cookie used twice"
+    W09 "names that differ only in case"
+    W10 "comment that looks like a preprocessor directive"
+    W11 "string that begins like a comment"
+    W12 "specifier without meaning here"
+    W13 "`useraccount` needs root"
+    W14 "configuration file can be written by others"
+    W15 "header that the daemon manages"
+    W16 "line in a string begins with a directive word"
+    W17 "one refused connection takes a back end out for good"
+    W18 "allowed clients that are all denied"
+    W19 "weights that look inverted"
+    W20 "usage that is never forgotten"
+    W21 "connections in a loop"
+    N01 "not yet in effect in this version"
+}
+
+impl Code {
+    /// The severity that belongs to the code.
+    pub fn severity(self) -> Severity {
+        match self.as_str().as_bytes()[0] {
+            b'E' => Severity::Error,
+            b'W' => Severity::Warning,
+            _ => Severity::Note,
+        }
+    }
+
+    /// Whether it is a warning, and so can be silenced.
+    pub fn is_warning(self) -> bool {
+        self.severity() == Severity::Warning
+    }
+
+    /// The warning that the argument of `-W`, such as `no-W17`, silences.
+    ///
+    /// # Errors
+    ///
+    /// [`CodeError::NotSilenced`] without `no-`, [`CodeError::Unknown`] for a
+    /// code that does not exist, [`CodeError::NotAWarning`] for the others.
+    pub fn silenced_by(argument: &str) -> Result<Self, CodeError> {
+        let code = argument
+            .strip_prefix("no-")
+            .ok_or_else(|| CodeError::NotSilenced(argument.to_owned()))?;
+        let code = code.parse::<Self>()?;
+        if code.is_warning() {
+            Ok(code)
+        } else {
+            Err(CodeError::NotAWarning(code))
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Why a text is not the code of a warning to be silenced.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum CodeError {
+    /// No such code.
+    #[error("`{0}` is not a code of a diagnostic")]
+    Unknown(String),
+    /// Something else than `no-CODE`.
+    #[error("`{0}` is not of the form no-CODE")]
+    NotSilenced(String),
+    /// Errors and notes cannot be silenced.
+    #[error("{0} is not a warning and cannot be silenced")]
+    NotAWarning(Code),
+}
+
+impl FromStr for Code {
+    type Err = CodeError;
+
+    fn from_str(text: &str) -> Result<Self, CodeError> {
+        let found = Self::ALL.iter().find(|code| code.as_str() == text);
+        found
+            .copied()
+            .ok_or_else(|| CodeError::Unknown(text.to_owned()))
+    }
+}
+
+/// A place in a file, with its line for the excerpt.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// The file as it is shown.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// Length of the carets in characters, at least 1, within the line.
+    pub width: usize,
+    /// The line, printable; `None` where there is nothing to show.
+    pub excerpt: Option<Arc<str>>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// One finding.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Diagnostic {
+    /// What kind of finding it is.
+    pub code: Code,
+    /// Where it is.
+    pub place: Place,
+    /// What was found.
+    pub message: String,
+    /// What would be accepted, if that is a known set or range.
+    pub accepted: Option<String>,
+    /// The near word.
+    pub suggestion: Option<String>,
+    /// Second places, each with a word about it.
+    pub notes: Vec<(Place, String)>,
+}
+
+impl Diagnostic {
+    /// How much it weighs.
+    pub fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+
+    fn render(&self, paint: Paint, out: &mut String) {
+        let severity = self.severity();
+        let head = paint.severity(severity, &format!("{severity}[{}]", self.code));
+        let place = paint.bold(&self.place.to_string());
+        out.push_str(&format!("{place}: {head}: {}\n", self.message));
+        let number = self.place.line.to_string();
+        let gutter = " ".repeat(number.len());
+        if let Some(line) = &self.place.excerpt {
+            let (line, before) = window(line, self.place.column);
+            let indent = " ".repeat(before);
+            let carets = "^".repeat(self.place.width.min(WINDOW));
+            let carets = paint.severity(severity, &carets);
+            let bar = paint.gutter("|");
+            out.push_str(&format!("{gutter} {bar}\n"));
+            let shown = format!("{} {bar} {line}", paint.gutter(&number));
+            out.push_str(shown.trim_end());
+            out.push_str(&format!("\n{gutter} {bar} {indent}{carets}\n"));
+        }
+        let mut add = |text: String| {
+            out.push_str(&format!("{gutter} {} {text}\n", paint.gutter("=")));
+        };
+        if let Some(accepted) = &self.accepted {
+            add(format!("accepted: {accepted}"));
+        }
+        if let Some(suggestion) = &self.suggestion {
+            add(format!("did you mean `{suggestion}`?"));
+        }
+        for (place, text) in &self.notes {
+            add(format!("note: {place}: {text}"));
+        }
+    }
+}
+
+/// What of an overlong line is shown, in characters.
+const WINDOW: usize = 400;
+
+/// The line, or the part of an overlong one around `column`, and the number of
+/// characters before the carets.
+fn window(line: &str, column: usize) -> (String, usize) {
+    let before = column.saturating_sub(1);
+    if line.chars().nth(WINDOW).is_none() {
+        return (line.to_owned(), before);
+    }
+    let skipped = before.saturating_sub(WINDOW / 4);
+    let part: String = line.chars().skip(skipped).take(WINDOW).collect();
+    if skipped == 0 {
+        (format!("{part}..."), before)
+    } else {
+        (format!("...{part}..."), before - skipped + 3)
+    }
+}
+
+/// Whether a report is coloured; the caller knows the stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Colours {
+    /// Plain text.
+    Never,
+    /// With escape sequences of a terminal.
+    Always,
+}
+
+/// Which findings a report shows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Which {
+    /// Everything.
+    All,
+    /// Only errors.
+    ErrorsOnly,
+    /// Only the first error.
+    FirstError,
+}
+
+#[derive(Clone, Copy)]
+struct Paint(Colours);
+
+impl Paint {
+    fn wrap(self, sequence: &str, text: &str) -> String {
+        match self.0 {
+            Colours::Never => text.to_owned(),
+            Colours::Always => format!("\x1b[{sequence}m{text}\x1b[0m"),
+        }
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.wrap("1", text)
+    }
+
+    fn gutter(self, text: &str) -> String {
+        self.wrap("1;34", text)
+    }
+
+    fn severity(self, severity: Severity, text: &str) -> String {
+        let sequence = match severity {
+            Severity::Error => "1;31",
+            Severity::Warning => "1;33",
+            Severity::Note => "1;36",
+        };
+        self.wrap(sequence, text)
+    }
+}
+
+/// Everything that was found, in the order of the places.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Report {
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Report {
+    /// A report of findings that are already in the order of their places.
+    pub(crate) fn new(diagnostics: Vec<Diagnostic>) -> Self {
+        Self { diagnostics }
+    }
+
+    /// The findings, in order of place.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// The number of errors.
+    pub fn errors(&self) -> usize {
+        self.count(Severity::Error)
+    }
+
+    /// The number of warnings.
+    pub fn warnings(&self) -> usize {
+        self.count(Severity::Warning)
+    }
+
+    /// The number of notes, which count neither as errors nor as warnings.
+    pub fn notes(&self) -> usize {
+        self.count(Severity::Note)
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        let all = self.diagnostics.iter();
+        all.filter(|found| found.severity() == severity).count()
+    }
+
+    /// The report as text in the form of 3.7, each line with its line end.
+    pub fn render(&self, colours: Colours, which: Which) -> String {
+        let limit = match which {
+            Which::FirstError => 1,
+            Which::All | Which::ErrorsOnly => usize::MAX,
+        };
+        let shown = self.diagnostics.iter();
+        let shown =
+            shown.filter(|found| which == Which::All || found.severity() == Severity::Error);
+        let mut out = String::new();
+        for diagnostic in shown.take(limit) {
+            diagnostic.render(Paint(colours), &mut out);
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(code: Code, line: usize, column: usize, width: usize, text: &str) -> Diagnostic {
+        Diagnostic {
+            code,
+            place: Place {
+                file: "/etc/crossroads.conf".into(),
+                line,
+                column,
+                width,
+                excerpt: Some(text.into()),
+            },
+            message: "unknown dispatch mode `bysise`".into(),
+            accepted: Some("roundrobin, random".into()),
+            suggestion: Some("bysize".into()),
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn finding_is_printed_in_the_published_form() {
+        let found = finding(Code::E07, 6, 16, 6, "  dispatchmode bysise over 4;");
+
+        let text = Report::new(vec![found]).render(Colours::Never, Which::All);
+
+        assert_eq!(
+            text,
+            "/etc/crossroads.conf:6:16: error[E07]: unknown dispatch mode `bysise`\n  \
+             |\n\
+             6 |   dispatchmode bysise over 4;\n  \
+             |                ^^^^^^\n  \
+             = accepted: roundrobin, random\n  \
+             = did you mean `bysize`?\n"
+        );
+    }
+
+    #[test]
+    fn gutter_is_as_wide_as_the_line_number() {
+        let mut found = finding(Code::W02, 123, 1, 4, "port 80;");
+        found
+            .notes
+            .push((found.place.clone(), "first set here".into()));
+
+        let text = Report::new(vec![found]).render(Colours::Never, Which::All);
+
+        assert!(text.contains("\n    |\n123 | port 80;\n    | ^^^^\n    = accepted"));
+        assert!(text.ends_with("    = note: /etc/crossroads.conf:123:1: first set here\n"));
+    }
+
+    #[test]
+    fn errors_are_shown_alone_or_only_the_first() {
+        let report = Report::new(vec![
+            finding(Code::W02, 1, 1, 1, "a"),
+            finding(Code::E07, 2, 1, 1, "b"),
+            finding(Code::N01, 3, 1, 1, "c"),
+            finding(Code::E08, 4, 1, 1, "d"),
+        ]);
+
+        let errors = report.render(Colours::Never, Which::ErrorsOnly);
+        let first = report.render(Colours::Never, Which::FirstError);
+
+        assert_eq!(
+            (report.errors(), report.warnings(), report.notes()),
+            (2, 1, 1)
+        );
+        assert!(errors.contains("E07") && errors.contains("E08") && !errors.contains("W02"));
+        assert!(first.contains("E07") && !first.contains("E08"));
+    }
+
+    #[test]
+    fn overlong_line_is_cut_around_the_carets() {
+        let line = format!("{}bad{}", "x".repeat(5_000), "y".repeat(5_000));
+        let found = finding(Code::E07, 1, 5_001, 3, &line);
+
+        let text = Report::new(vec![found]).render(Colours::Never, Which::All);
+
+        let lines: Vec<&str> = text.lines().collect();
+        let bad = lines[2].find("bad").unwrap();
+        assert_eq!(&lines[3][bad..bad + 3], "^^^");
+        assert!(lines[2].len() < 500);
+    }
+
+    #[test]
+    fn only_warnings_are_silenced() {
+        assert_eq!(Code::silenced_by("no-W17"), Ok(Code::W17));
+        assert_eq!(
+            Code::silenced_by("no-E08"),
+            Err(CodeError::NotAWarning(Code::E08))
+        );
+        assert_eq!(
+            Code::silenced_by("no-N01"),
+            Err(CodeError::NotAWarning(Code::N01))
+        );
+        assert_eq!(
+            Code::silenced_by("W17"),
+            Err(CodeError::NotSilenced("W17".into()))
+        );
+        assert_eq!(
+            Code::silenced_by("no-W99"),
+            Err(CodeError::Unknown("W99".into()))
+        );
+    }
+}
