@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use crate::cli::exit::{Failure, Outcome};
+use crate::config::diagnostic::Colours;
 
 /// What a stream leads to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,24 +29,13 @@ impl Stream {
     }
 }
 
-/// Whether a stream shows colours.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Paint {
-    /// Plain text.
-    Plain,
-    /// Colours of a terminal.
-    Coloured,
-}
-
-impl Paint {
-    /// Colours are for terminals whose owner has not switched them off.
-    ///
-    /// Source: decided (2.5): `NO_COLOR` counts only when it is not empty.
-    fn of(kind: Stream, no_color: Option<&str>) -> Self {
-        match (kind, no_color) {
-            (Stream::Terminal, None | Some("")) => Self::Coloured,
-            _ => Self::Plain,
-        }
+/// Colours are for terminals whose owner has not switched them off.
+///
+/// Source: decided (2.5): `NO_COLOR` counts only when it is not empty.
+fn colours(stream: Stream, no_color: Option<&str>) -> Colours {
+    match (stream, no_color) {
+        (Stream::Terminal, None | Some("")) => Colours::Always,
+        _ => Colours::Never,
     }
 }
 
@@ -62,8 +52,8 @@ pub(super) enum Steps {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Console {
     steps: Steps,
-    results: Paint,
-    messages: Paint,
+    results: Colours,
+    messages: Colours,
 }
 
 impl Console {
@@ -71,8 +61,8 @@ impl Console {
     pub(super) fn of_process(no_color: Option<&str>) -> Self {
         Self {
             steps: Steps::Silent,
-            results: Paint::of(Stream::of_stdout(), no_color),
-            messages: Paint::of(Stream::of(&io::stderr()), no_color),
+            results: colours(Stream::of_stdout(), no_color),
+            messages: colours(Stream::of(&io::stderr()), no_color),
         }
     }
 
@@ -82,12 +72,12 @@ impl Console {
     }
 
     /// Whether stdout shows colours.
-    pub(super) fn results(&self) -> Paint {
+    pub(super) fn results(&self) -> Colours {
         self.results
     }
 
     /// Whether stderr shows colours.
-    pub(super) fn messages(&self) -> Paint {
+    pub(super) fn messages(&self) -> Colours {
         self.messages
     }
 
@@ -130,14 +120,14 @@ mod tests {
 
     #[test]
     fn colours_are_for_terminals_whose_owner_wants_them() {
-        for (stream, no_color, paint) in [
-            (Stream::Terminal, None, Paint::Coloured),
-            (Stream::Terminal, Some(""), Paint::Coloured),
-            (Stream::Terminal, Some("1"), Paint::Plain),
-            (Stream::Other, None, Paint::Plain),
-            (Stream::Other, Some(""), Paint::Plain),
+        for (stream, no_color, expected) in [
+            (Stream::Terminal, None, Colours::Always),
+            (Stream::Terminal, Some(""), Colours::Always),
+            (Stream::Terminal, Some("1"), Colours::Never),
+            (Stream::Other, None, Colours::Never),
+            (Stream::Other, Some(""), Colours::Never),
         ] {
-            assert_eq!(Paint::of(stream, no_color), paint);
+            assert_eq!(colours(stream, no_color), expected);
         }
     }
 }

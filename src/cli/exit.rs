@@ -1,5 +1,6 @@
 //! How a command ends: 0, or 1 with its reason on stderr (2.4, 2.5).
 
+use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
@@ -59,9 +60,43 @@ pub(super) fn conclude(outcome: Outcome, console: &Console) -> ExitCode {
     }
 }
 
+/// An error with its causes on one line: `TEXT: CAUSE: CAUSE OF THAT`.
+///
+/// A cause that the text before it ends in already is not said twice.
+pub(super) fn causes(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        next = cause.source();
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
+    use thiserror::Error;
+
     use super::*;
+
+    #[derive(Debug, Error)]
+    #[error("cannot go")]
+    struct Going(#[source] Walking);
+
+    #[derive(Debug, Error)]
+    #[error("cannot walk: no legs")]
+    struct Walking(#[source] io::Error);
+
+    #[test]
+    fn causes_follow_on_one_line_and_none_twice() {
+        let error = Going(Walking(io::Error::other("no legs")));
+
+        assert_eq!(causes(&error), "cannot go: cannot walk: no legs");
+    }
 
     #[test]
     fn usage_error_points_to_the_help() {

@@ -1,16 +1,20 @@
 //! Commands and their output.
 
 mod arguments;
+mod configtest;
 mod console;
 mod demo;
 mod exit;
+mod find;
 mod locate;
 mod migrate;
 mod nearest;
+mod session;
+mod settings;
+mod stop;
+mod tell;
 mod usage;
-#[allow(dead_code, reason = "commands follow")]
-#[allow(dead_code, reason = "commands follow")]
-#[allow(dead_code, reason = "commands follow")]
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

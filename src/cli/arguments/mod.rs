@@ -18,8 +18,9 @@ use clap::{Arg, ArgAction, ArgMatches};
 
 use crate::base::limits::Limits;
 use crate::cli::exit::Failure;
+use crate::config::diagnostic::Code;
 
-pub(super) use words::{Command, Migrate, Rewrite};
+pub(super) use words::{Command, Migrate, Order, Rewrite};
 
 /// The key of everything that is no flag.
 const WORDS: &str = "words";
@@ -84,7 +85,7 @@ pub(super) struct Options {
     /// `--limit`, and `-g` as the limit `grace`.
     pub(super) limits: Limits,
     /// `-W`.
-    pub(super) silenced: Vec<String>,
+    pub(super) silenced: Vec<Code>,
     /// `-v`.
     pub(super) verbose: bool,
     /// `-w`; without it as many as the machine runs in parallel.
@@ -219,7 +220,7 @@ fn limits(matches: &ArgMatches) -> Result<Limits, Failure> {
     Ok(limits)
 }
 
-fn silenced(matches: &ArgMatches) -> Result<Vec<String>, Failure> {
+fn silenced(matches: &ArgMatches) -> Result<Vec<Code>, Failure> {
     let given = matches
         .get_many::<OsString>("warning")
         .into_iter()

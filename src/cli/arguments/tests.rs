@@ -1,7 +1,6 @@
 use super::*;
 use crate::base::endpoint::Endpoint;
 use crate::base::state::{ShownState, Tell};
-use crate::cli::arguments::words::Order;
 
 fn parse_line(line: &str) -> Result<Invocation, Failure> {
     let words = std::iter::once("crossroads").chain(line.split_whitespace());
@@ -351,4 +350,29 @@ fn faulty_limit_is_explained() {
         );
     }
     assert!(parse_line("--limit connect=0.001").is_ok());
+}
+
+#[test]
+fn only_warnings_are_silenced() {
+    assert_eq!(
+        options_of("-W no-W17 start -Wno-W20").silenced,
+        [Code::W17, Code::W20]
+    );
+    for (line, text) in [
+        (
+            "-W W17",
+            "argument 'W17' of '-W' is not no-CODE, such as no-W17",
+        ),
+        ("-W no-W99", "argument 'no-W99' of '-W' names no warning"),
+        (
+            "-W no-E08",
+            "argument 'no-E08' of '-W' names no warning; nothing else can be silenced",
+        ),
+        (
+            "-W no-N01",
+            "argument 'no-N01' of '-W' names no warning; nothing else can be silenced",
+        ),
+    ] {
+        assert_eq!(usage_error(line), text);
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::base::limits::Limits;
 use crate::cli::arguments::flags;
 use crate::cli::exit::Failure;
+use crate::config::diagnostic::{Code, CodeError};
 
 /// The greatest number of worker threads.
 ///
@@ -80,16 +81,16 @@ fn decimal_seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
 
-/// The code in `no-CODE` of `-W`.
-pub(super) fn silenced(text: &str) -> Result<String, Failure> {
-    match text.strip_prefix("no-") {
-        Some(code) => Ok(code.to_owned()),
-        None => Err(wrong(
-            "warning",
-            text.as_ref(),
-            "is not no-CODE, such as no-W17",
-        )),
-    }
+/// The warning that `no-CODE` of `-W` silences.
+pub(super) fn silenced(text: &str) -> Result<Code, Failure> {
+    Code::silenced_by(text).map_err(|error| {
+        let what = match error {
+            CodeError::NotSilenced(_) => "is not no-CODE, such as no-W17",
+            CodeError::Unknown(_) => "names no warning",
+            CodeError::NotAWarning(_) => "names no warning; nothing else can be silenced",
+        };
+        wrong("warning", text.as_ref(), what)
+    })
 }
 
 fn wrong(long: &str, value: &OsStr, what: &str) -> Failure {
