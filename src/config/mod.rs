@@ -10,8 +10,10 @@
 //! the order of the places; no input panics. Must not: open sockets, change
 //! anything, know the daemon.
 
+mod ast;
 pub mod diagnostic;
 pub mod directives;
+mod grammar;
 pub mod model;
 pub mod suggest;
 
