@@ -9,6 +9,7 @@ mod find;
 mod locate;
 mod migrate;
 mod nearest;
+pub mod render;
 mod session;
 mod settings;
 mod stop;

@@ -1,0 +1,205 @@
+//! The form for people (14.1, 2.5).
+
+use crate::base::state::{Reason, ShownState};
+use crate::config::model::Config;
+use crate::status::snapshot::{BackendFacts, BackendNumbers, Record};
+
+use super::fields::{bind_word, kind, kind_word, mode, state_word};
+use super::{Colours, Figures, RunningService, ServiceStatus, StatusReport, TextStyle, amount};
+
+/// A heartbeat that is older is worth a word, in seconds.
+const SILENCE: u64 = 10;
+
+/// The columns of the table; the first three and the last are left-aligned.
+const HEADINGS: [&str; 14] = [
+    "BACKEND", "SERVER", "STATE", "SINCE", "WEIGHT", "ACTIVE", "MAX", "TOTAL", "FAILED", "IN",
+    "OUT", "MEAN", "USAGE", "REASON",
+];
+const STATE: usize = 2;
+const REASON: usize = 13;
+
+type Row = [String; HEADINGS.len()];
+
+/// The output of `status`.
+pub(super) fn status(report: &StatusReport, style: TextStyle) -> String {
+    let mut out = String::new();
+    for service in &report.services {
+        match service {
+            ServiceStatus::Running(running) => {
+                push_running(&mut out, running, report.now, style);
+            }
+            ServiceStatus::NotRunning { name } => {
+                let stopped = paint("not running", Colour::Red, style);
+                out.push_str(&format!("{name}: {stopped}\n"));
+            }
+            ServiceStatus::LeftOver { name, pid } => {
+                let stopped = paint("not running", Colour::Red, style);
+                out.push_str(&format!("{name}: {stopped} (left over from pid {pid})\n"));
+            }
+        }
+    }
+    out
+}
+
+/// The output of `services`.
+pub(super) fn services(config: &Config) -> String {
+    let mut out = String::new();
+    for service in &config.services {
+        let (name, kind, bind) = (&service.name, kind(service), service.bind);
+        let (port, mode) = (service.port, mode(service));
+        let first = format!("{name}: type {kind}, bindto {bind}, port {port}, dispatchmode {mode}");
+        out.push_str(&first.replace(char::is_control, " "));
+        out.push('\n');
+        for backend in &service.backends {
+            out.push_str(&format!("  {}: {}\n", backend.name, backend.server));
+        }
+    }
+    out
+}
+
+fn push_running(out: &mut String, running: &RunningService, now: u64, style: TextStyle) {
+    out.push_str(&identity_line(running, style));
+    out.push_str(&numbers_line(running));
+    let backends = running.snapshot.backends.iter();
+    let rows: Vec<_> = backends.map(|backend| row(backend, now, style)).collect();
+    let headings = HEADINGS.map(str::to_owned);
+    let widths: [usize; HEADINGS.len()] = std::array::from_fn(|column| {
+        let cells = rows.iter().chain([&headings]);
+        let lengths = cells.map(|row| row[column].chars().count());
+        lengths.max().unwrap_or_default()
+    });
+    push_row(out, &headings, &widths, None);
+    for (row, backend) in rows.iter().zip(&running.snapshot.backends) {
+        let colour = (style.colours == Colours::On).then(|| colour_of(backend.value.1.state));
+        push_row(out, row, &widths, colour);
+    }
+}
+
+fn identity_line(running: &RunningService, style: TextStyle) -> String {
+    let (facts, _) = &running.snapshot.service.value;
+    let mut line = format!(
+        "{}: type {}, bindto {}, port {}, dispatchmode {}, pid {}",
+        facts.name,
+        kind_word(facts),
+        bind_word(facts),
+        facts.port,
+        facts.mode,
+        running.snapshot.header.pid,
+    );
+    if running.heartbeat_age > SILENCE {
+        let silence = format!("(no sign of life for {} s)", running.heartbeat_age);
+        line.push(' ');
+        line.push_str(&paint(&silence, Colour::Yellow, style));
+    }
+    if !running.in_file {
+        line.push_str(" (not in the file)");
+    }
+    line + "\n"
+}
+
+fn numbers_line(running: &RunningService) -> String {
+    let (facts, numbers) = &running.snapshot.service.value;
+    let limit = match facts.max_connections {
+        0 => String::new(),
+        limit => format!(" of {limit}"),
+    };
+    let mark = if running.snapshot.service.torn {
+        "?"
+    } else {
+        ""
+    };
+    format!(
+        "  active {}{limit}, accepted {}, refused {}, without back end {}{mark}\n",
+        numbers.active,
+        numbers.accepted,
+        numbers.refused_deny.saturating_add(numbers.refused_allow),
+        numbers.no_backend,
+    )
+}
+
+fn row(backend: &Record<(BackendFacts, BackendNumbers)>, now: u64, style: TextStyle) -> Row {
+    let (facts, numbers) = &backend.value;
+    let size = |bytes| match style.figures {
+        Figures::Rounded => amount::size(bytes),
+        Figures::Exact => bytes.to_string(),
+    };
+    let dash = || "-".to_owned();
+    let limit = (facts.max_connections != 0).then(|| facts.max_connections.to_string());
+    let reason = (numbers.reason != Reason::None).then(|| numbers.reason.to_string());
+    let ended = numbers.total.checked_sub(numbers.active);
+    [
+        facts.name.clone(),
+        facts.server.clone(),
+        state_word(backend),
+        amount::age(now.saturating_sub(numbers.since)),
+        facts.weight.to_string(),
+        numbers.active.to_string(),
+        limit.unwrap_or_else(dash),
+        numbers.total.to_string(),
+        numbers.failures.to_string(),
+        size(numbers.bytes_to_backend),
+        size(numbers.bytes_to_client),
+        amount::mean(numbers.microseconds, ended),
+        format!("{:.2}", numbers.usage),
+        reason.unwrap_or_else(dash),
+    ]
+}
+
+/// One line of the table; the colour is for the state alone and does not count
+/// for the width.
+fn push_row(out: &mut String, row: &Row, widths: &[usize], state: Option<Colour>) {
+    let mut line = String::from("  ");
+    for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+        let gap = " ".repeat(width - cell.chars().count());
+        if column > 0 {
+            line.push_str("  ");
+        }
+        match (column, state) {
+            (STATE, Some(colour)) => line.push_str(&(colour.around(cell) + &gap)),
+            (0..=STATE | REASON, _) => line.push_str(&(cell.clone() + &gap)),
+            _ => line.push_str(&(gap + cell)),
+        }
+    }
+    out.push_str(line.trim_end_matches(' '));
+    out.push('\n');
+}
+
+/// A colour of terminals.
+#[derive(Clone, Copy)]
+enum Colour {
+    Red,
+    Green,
+    Yellow,
+    Magenta,
+}
+
+impl Colour {
+    fn around(self, text: &str) -> String {
+        let code = match self {
+            Self::Red => 31,
+            Self::Green => 32,
+            Self::Yellow => 33,
+            Self::Magenta => 35,
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+fn colour_of(state: ShownState) -> Colour {
+    match state {
+        ShownState::Available => Colour::Green,
+        ShownState::Unavailable => Colour::Red,
+        ShownState::Waking => Colour::Yellow,
+        ShownState::Down => Colour::Magenta,
+    }
+}
+
+fn paint(text: &str, colour: Colour, style: TextStyle) -> String {
+    match style.colours {
+        Colours::On => colour.around(text),
+        Colours::Off => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+use super::super::testing::{example, report, sample_config, shop};
+use super::super::{Form, services};
+use super::*;
+
+const PLAIN: Form = Form::Text(TextStyle {
+    figures: Figures::Rounded,
+    colours: Colours::Off,
+});
+
+fn lines(running: RunningService) -> Vec<String> {
+    let text = report(running).render(PLAIN);
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn example_of_the_specification_is_printed_as_it_stands_there() {
+    assert_eq!(
+        example().render(PLAIN),
+        "\
+shop: type http, bindto any, port 8443, dispatchmode bysize over 4, pid 2817
+  active 12 of 300, accepted 40211, refused 3, without back end 1
+  BACKEND  SERVER       STATE      SINCE  WEIGHT  ACTIVE  MAX  TOTAL  FAILED    IN    OUT   MEAN    USAGE  REASON
+  maple    10.0.0.5:80  available  2d04h       1       7    -  30010       0  9.6M  77.7M  0.271  3050.25  -
+  birch    10.0.0.6:80  down       3m12s       2       5   10  10201       4  3.1M  25.6M  0.270  2952.00  told
+"
+    );
+}
+
+#[test]
+fn no_limit_leaves_the_active_number_alone() {
+    let mut shop = shop();
+    shop.snapshot.service.value.0.max_connections = 0;
+
+    let expected = "  active 12, accepted 40211, refused 3, without back end 1";
+    assert_eq!(lines(shop)[1], expected);
+}
+
+#[test]
+fn column_is_as_wide_as_its_longest_entry() {
+    let mut shop = shop();
+    shop.snapshot.backends.truncate(1);
+    let (facts, numbers) = &mut shop.snapshot.backends[0].value;
+    facts.name = "a_long_name".to_owned();
+    numbers.total = 123_456_789;
+    numbers.reason = Reason::NameDoesNotResolve;
+
+    assert_eq!(
+        lines(shop)[2..],
+        [
+            "  BACKEND      SERVER       STATE      SINCE  WEIGHT  ACTIVE  MAX      TOTAL  FAILED  \
+             \u{20} IN    OUT   MEAN    USAGE  REASON",
+            "  a_long_name  10.0.0.5:80  available  2d04h       1       7    -  123456789       0  \
+             9.6M  77.7M  0.000  3050.25  name does not resolve",
+        ]
+    );
+}
+
+#[test]
+fn old_heartbeat_and_missing_file_entry_follow_line_1() {
+    let mut shop = shop();
+    shop.heartbeat_age = 10;
+    assert!(lines(shop.clone())[0].ends_with("pid 2817"));
+
+    shop.heartbeat_age = 11;
+    shop.in_file = false;
+
+    let expected = "pid 2817 (no sign of life for 11 s) (not in the file)";
+    assert!(lines(shop)[0].ends_with(expected));
+}
+
+#[test]
+fn torn_records_are_marked() {
+    let mut shop = shop();
+    shop.snapshot.service.torn = true;
+    shop.snapshot.backends[0].torn = true;
+
+    let lines = lines(shop);
+
+    assert!(lines[1].ends_with("without back end 1?"));
+    assert!(lines[3].starts_with("  maple    10.0.0.5:80  available?  2d04h "));
+    assert!(lines[4].starts_with("  birch    10.0.0.6:80  down        3m12s "));
+}
+
+#[test]
+fn sizes_are_exact_when_asked() {
+    let style = TextStyle {
+        figures: Figures::Exact,
+        colours: Colours::Off,
+    };
+
+    let text = example().render(Form::Text(style));
+
+    assert!(text.contains("  0  10066330  81474355  0.271  "), "{text}");
+}
+
+#[test]
+fn mean_is_a_dash_while_no_connection_has_ended() {
+    let mut shop = shop();
+    shop.snapshot.backends[0].value.1.total = 7;
+    shop.snapshot.backends[1].value.1.total = 3;
+
+    for line in &lines(shop)[3..] {
+        assert_eq!(line.split_whitespace().nth(11), Some("-"), "{line}");
+    }
+}
+
+#[test]
+fn clock_that_was_set_back_gives_no_negative_age() {
+    let mut shop = shop();
+    shop.snapshot.backends[0].value.1.since = u64::MAX;
+
+    assert_eq!(lines(shop)[3].split_whitespace().nth(3), Some("0s"));
+}
+
+#[test]
+fn services_without_daemon_have_one_line() {
+    let services = vec![
+        ServiceStatus::NotRunning {
+            name: "shop".to_owned(),
+        },
+        ServiceStatus::LeftOver {
+            name: "mail".to_owned(),
+            pid: 31,
+        },
+    ];
+
+    let text = StatusReport { services, now: 0 }.render(PLAIN);
+
+    assert_eq!(
+        text,
+        "shop: not running\nmail: not running (left over from pid 31)\n"
+    );
+}
+
+#[test]
+fn colours_change_nothing_but_the_colour() {
+    let mut report = example();
+    report.services.push(ServiceStatus::NotRunning {
+        name: "mail".to_owned(),
+    });
+    let style = TextStyle {
+        figures: Figures::Rounded,
+        colours: Colours::On,
+    };
+
+    let coloured = report.render(Form::Text(style));
+
+    assert!(
+        coloured.contains("\x1b[32mavailable\x1b[0m  2d04h"),
+        "{coloured}"
+    );
+    assert!(
+        coloured.contains("\x1b[35mdown\x1b[0m       3m12s"),
+        "{coloured}"
+    );
+    assert!(
+        coloured.contains("mail: \x1b[31mnot running\x1b[0m\n"),
+        "{coloured}"
+    );
+    let codes = regex::Regex::new("\x1b\\[[0-9]+m").unwrap();
+    assert_eq!(codes.replace_all(&coloured, ""), report.render(PLAIN));
+}
+
+#[test]
+fn services_are_listed_with_their_back_ends() {
+    assert_eq!(
+        services(&sample_config(), PLAIN),
+        "\
+shop: type http, bindto any, port 8443, dispatchmode bysize over 4
+  maple: 10.0.0.5:80
+  birch: [2001:db8::6]:80
+mail: type any, bindto 192.0.2.1, port 25, dispatchmode externalhandler /opt/pick %1b %1a
+  cedar: mx.example:25
+"
+    );
+}
