@@ -320,3 +320,6 @@ impl BackendState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

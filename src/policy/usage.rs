@@ -205,3 +205,6 @@ impl Ring {
         self.blocks.iter().sum::<f64>() / self.samples.len() as f64
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,3 +176,8 @@ impl Dispatcher {
         }
     }
 }
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod tests;
