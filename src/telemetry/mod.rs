@@ -1,1 +1,19 @@
-//! Events and numbers turned into text: syslog, activity lines, metrics.
+//! Events turned into text, and the ways that text goes.
+//!
+//! An [`Event`](crate::base::event::Event) becomes lines in [`lines`] (pure),
+//! [`log`] holds back what traffic repeats, [`queue`] takes lines without
+//! ever blocking, and a thread each writes them to [`syslog`] and, with `-f`,
+//! to the [`console`].
+//!
+//! ```text
+//! emit ─► lines ─► repeats ─┬─► queue ─► thread ─► syslog socket
+//!                           └─► queue ─► thread ─► stderr
+//! ```
+
+pub mod console;
+pub mod level;
+pub mod lines;
+pub mod log;
+pub mod queue;
+pub mod repeats;
+pub mod syslog;
