@@ -308,7 +308,7 @@ impl BackendState {
             }
             ShownState::Unavailable => {
                 let revived = self.patience.reviving_interval.is_some() || self.unresolved;
-                debug_assert_eq!(self.probe_due.is_some(), revived, "{self:?}");
+                debug_assert!(self.probe_due.is_none() || revived, "{self:?}");
                 debug_assert!(!probed, "{self:?}");
             }
             ShownState::Waking => {

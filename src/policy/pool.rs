@@ -16,83 +16,27 @@
 //! with another one panics, except [`Pool::dispatch_to`], which gives `None`.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::base::endpoint::Endpoint;
 use crate::base::id::BackendId;
 use crate::base::moment::Moment;
-use crate::base::name::BackendName;
-use crate::base::quantity::{ConnectionLimit, Percent, Weight};
+use crate::base::quantity::Percent;
 use crate::base::state::{ConnectFailure, Reason, ShownState, StateChange};
 use crate::policy::backend::{BackendState, Event, Patience};
-use crate::policy::dispatch::{Ask, Candidates, DispatchMode, Dispatcher, Standing};
+use crate::policy::dispatch::{Ask, Candidates, Dispatcher, Standing};
 use crate::policy::usage::{Measure, Usage};
 
+mod member;
+mod settings;
 mod ticket;
 
+use member::{Member, Tally};
+
 pub use crate::policy::usage::Sample;
+pub use member::BackendView;
+pub use settings::{PoolBackend, PoolSettings};
 pub use ticket::{ProbeTicket, Released, Ticket, Tried};
-
-/// A back end as it is configured.
-#[derive(Clone, Debug)]
-pub struct PoolBackend {
-    /// Its name.
-    pub name: BackendName,
-    /// Its address before look-up.
-    pub server: Endpoint,
-    /// How much weaker than its peers it is.
-    pub weight: Weight,
-    /// By how much its figure falls with each connection to another back end.
-    pub decay: Percent,
-    /// Consecutive connect failures that are allowed, 0 to 1000.
-    pub retries: u16,
-    /// Limit of concurrent connections to it.
-    pub limit: ConnectionLimit,
-}
-
-/// A service as far as its back ends are concerned.
-#[derive(Clone, Debug)]
-pub struct PoolSettings {
-    /// How a back end is chosen.
-    pub mode: DispatchMode,
-    /// How long after its failure a back end is probed; `None` = never.
-    pub reviving_interval: Option<Duration>,
-    /// The same for a name that does not resolve, without `reviving_interval`.
-    pub name_retry: Duration,
-    /// Where the generator of `random` begins.
-    pub seed: u64,
-    /// The back ends in order of definition.
-    pub backends: Vec<PoolBackend>,
-}
-
-/// One back end as a status shows it. Counts are since the start.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BackendView {
-    /// Its shown state.
-    pub state: ShownState,
-    /// Connections to it now, reserved places included.
-    pub active: u64,
-    /// Connections made to it.
-    pub total: u64,
-    /// Failed connects for clients, probes not included.
-    pub failures: u64,
-    /// Failed connects since the last success, `tell` or revival.
-    pub consecutive_failures: u64,
-    /// Length of all ended connections together, in microseconds.
-    pub microseconds: u64,
-    /// The figure without weight (7.3); 0 in modes without one.
-    pub usage: f64,
-    /// Time of the last change of state, seconds since 1970; at first the start.
-    pub since: u64,
-    /// Reason of that change.
-    pub reason: Reason,
-    /// Error number with it, or 0.
-    pub errno: i32,
-    /// Time to the first byte, summed, in microseconds.
-    pub first_byte_microseconds: u64,
-    /// Connections that clients gave up while it was being connected.
-    pub aborted: u64,
-}
 
 /// The back ends of one service.
 #[derive(Debug)]
@@ -106,32 +50,12 @@ pub struct Pool {
     decaying: Vec<BackendId>,
 }
 
-/// What of a back end no mode looks at.
-#[derive(Debug)]
-struct Member {
-    server: Endpoint,
-    state: BackendState,
-    tally: Tally,
-}
-
-/// What is only counted.
-#[derive(Debug, Default)]
-struct Tally {
-    total: u64,
-    failures: u64,
-    aborted: u64,
-    microseconds: u64,
-    first_byte_microseconds: u64,
-}
-
 impl Pool {
     /// A service that starts `now`: every back end available without a check.
     pub fn new(settings: PoolSettings, now: Moment) -> Self {
-        let mode = settings.mode;
-        let measured = Measure::of_mode(mode);
+        let measured = Measure::of_mode(settings.mode);
         let over = measured.map(|(_, over)| over).unwrap_or_default();
         let names = settings.backends.iter().map(|backend| &backend.name);
-        let dispatcher = Dispatcher::new(mode, names, settings.seed);
         let standing = |backend: &PoolBackend| Standing {
             available: true,
             active: 0,
@@ -139,33 +63,12 @@ impl Pool {
             weight: backend.weight,
             usage: Usage::new(over, backend.decay),
         };
-        let standings = settings.backends.iter().map(standing).collect();
-        let decays =
-            |backend: &PoolBackend| mode.uses_decay() && backend.decay > Percent::default();
-        let decaying = (0..)
-            .map(BackendId)
-            .zip(&settings.backends)
-            .filter_map(|(id, backend)| decays(backend).then_some(id))
-            .collect();
-        let (reviving_interval, name_retry) = (settings.reviving_interval, settings.name_retry);
-        let member = |backend: PoolBackend| {
-            let patience = Patience {
-                retries: backend.retries,
-                reviving_interval,
-                name_retry,
-            };
-            Member {
-                server: backend.server,
-                state: BackendState::new(patience, now),
-                tally: Tally::default(),
-            }
-        };
         Self {
-            dispatcher,
+            dispatcher: Dispatcher::new(settings.mode, names, settings.seed),
             measure: measured.map(|(measure, _)| measure),
-            standings,
-            members: settings.backends.into_iter().map(member).collect(),
-            decaying,
+            standings: settings.backends.iter().map(standing).collect(),
+            decaying: decaying(&settings),
+            members: members(settings, now),
         }
     }
 
@@ -260,12 +163,7 @@ impl Pool {
     pub fn finish(&mut self, ticket: Ticket, sample: Sample) {
         let (backend, _) = ticket.redeem();
         self.unreserve(backend);
-        let tally = &mut self.members[backend.index()].tally;
-        tally.microseconds = tally
-            .microseconds
-            .saturating_add(microseconds(sample.duration));
-        let first_byte = sample.first_byte.map_or(0, microseconds);
-        tally.first_byte_microseconds = tally.first_byte_microseconds.saturating_add(first_byte);
+        self.members[backend.index()].tally.add(&sample);
         if let Some(measure) = self.measure {
             let usage = &mut self.standings[backend.index()].usage;
             usage.record(measure.of_sample(&sample));
@@ -304,23 +202,7 @@ impl Pool {
 
     /// The back end as a status shows it.
     pub fn view(&self, backend: BackendId) -> BackendView {
-        let standing = &self.standings[backend.index()];
-        let Member { state, tally, .. } = &self.members[backend.index()];
-        let last = state.last_change();
-        BackendView {
-            state: state.shown(),
-            active: standing.active,
-            total: tally.total,
-            failures: tally.failures,
-            consecutive_failures: state.consecutive_failures(),
-            microseconds: tally.microseconds,
-            usage: standing.usage.figure(),
-            since: last.at.unix,
-            reason: last.reason,
-            errno: last.errno,
-            first_byte_microseconds: tally.first_byte_microseconds,
-            aborted: tally.aborted,
-        }
+        self.members[backend.index()].view(&self.standings[backend.index()])
     }
 
     /// When the next probe is due; it may be due already. `None` when none is
@@ -382,6 +264,32 @@ impl Pool {
     }
 }
 
-fn microseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+/// The back ends whose figures fall when others are connected.
+fn decaying(settings: &PoolSettings) -> Vec<BackendId> {
+    let decays =
+        |backend: &PoolBackend| settings.mode.uses_decay() && backend.decay > Percent::default();
+    let backends = (0..).map(BackendId).zip(&settings.backends);
+    backends
+        .filter_map(|(id, backend)| decays(backend).then_some(id))
+        .collect()
 }
+
+fn members(settings: PoolSettings, now: Moment) -> Vec<Member> {
+    let (reviving_interval, name_retry) = (settings.reviving_interval, settings.name_retry);
+    let member = |backend: PoolBackend| {
+        let patience = Patience {
+            retries: backend.retries,
+            reviving_interval,
+            name_retry,
+        };
+        Member {
+            server: backend.server,
+            state: BackendState::new(patience, now),
+            tally: Tally::default(),
+        }
+    };
+    settings.backends.into_iter().map(member).collect()
+}
+
+#[cfg(test)]
+mod tests;
