@@ -1,4 +1,15 @@
 //! Commands and their output.
+//!
+//! One file a command; what they share:
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `arguments` | the command line |
+//! | `console`, `exit` | where text goes, and how a command ends |
+//! | `session` | flags, streams, and how the configuration is read |
+//! | `locate` | where the configuration file is |
+//! | `find`, `watch` | which daemons run, and when one has ended |
+//! | `render` | what `status` and `services` look like |
 
 mod arguments;
 mod configtest;
@@ -10,8 +21,11 @@ mod locate;
 mod migrate;
 mod nearest;
 pub mod render;
+mod sampleconf;
+mod services;
 mod session;
 mod settings;
+mod status;
 mod stop;
 mod tell;
 mod usage;
@@ -20,9 +34,11 @@ mod watch;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::cli::arguments::Action;
+use crate::cli::arguments::{Action, Command, Options};
 use crate::cli::console::{Console, Steps};
 use crate::cli::exit::{Failure, Outcome};
+use crate::cli::session::Session;
+use crate::control::rundir::RunDir;
 
 /// Runs the program with its arguments (the first is its own name).
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -36,13 +52,40 @@ fn act(arguments: impl IntoIterator<Item = OsString>, console: Console) -> Outco
         true => console.with_steps(Steps::Reported),
         false => console,
     };
+    let session = session(invocation.options, console);
     match invocation.action {
         Action::Help => console.print(usage::text()),
         Action::Version => console.print(format!("crossroads {}\n", crate::VERSION)),
+        Action::Settings => console.print(settings::text(&session.options, session.run_dir.path())),
+        Action::Binary => services::binary(&session),
+        Action::Run(command) => perform(&session, command),
         Action::Nothing => {
             console.write_message(&usage::text());
             Err(Failure::Told)
         }
-        Action::Settings | Action::Binary | Action::Run(_) => Err(Failure::Told),
+    }
+}
+
+fn session(options: Options, console: Console) -> Session {
+    let uid = rustix::process::geteuid().as_raw();
+    Session {
+        options,
+        console,
+        run_dir: RunDir::locate(|name| std::env::var_os(name), uid),
+    }
+}
+
+fn perform(session: &Session, command: Command) -> Outcome {
+    match command {
+        Command::ConfigTest => configtest::run(session),
+        Command::SampleConf => sampleconf::run(session),
+        Command::Services => services::run(session),
+        Command::Status => status::run(session),
+        Command::Stop => stop::run(session),
+        Command::Tell(order) => tell::run(session, &order),
+        Command::Reload => Err(Failure::message("reload: not in this version")),
+        Command::Start | Command::Restart | Command::Demo | Command::Migrate(_) => {
+            Err(Failure::Told)
+        }
     }
 }

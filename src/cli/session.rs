@@ -115,14 +115,18 @@ impl Session {
 
     /// How the configuration is read for `purpose`.
     pub(super) fn load_options(&self, purpose: Purpose) -> LoadOptions {
-        let privilege = match rustix::process::geteuid().is_root() {
-            true => Privilege::Root,
-            false => Privilege::User,
-        };
         LoadOptions {
             silenced: self.options.silenced.clone(),
             purpose,
-            privilege,
+            privilege: self.privilege(),
+        }
+    }
+
+    /// With whose rights this process runs.
+    pub(super) fn privilege(&self) -> Privilege {
+        match rustix::process::geteuid().is_root() {
+            true => Privilege::Root,
+            false => Privilege::User,
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) fn run(session: &Session) -> Outcome {
     let known = session.know()?;
     let survey = session.survey(&known);
     if survey.daemons.is_empty() {
-        session.console.print("crossroads: nothing to stop\n")?;
+        session.console.error("nothing to stop");
         return known.found_nothing();
     }
     let request = Request::Stop {

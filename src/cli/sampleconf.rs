@@ -1,0 +1,53 @@
+//! `sampleconf`: a configuration to begin with.
+
+use crate::cli::exit::Outcome;
+use crate::cli::session::Session;
+
+/// The sample; it uses every directive that is in effect, and shows the others.
+const SAMPLE: &str = include_str!("sampleconf.conf");
+
+/// Prints the sample.
+///
+/// Source: documented (tips chapter); its text is our own.
+pub(super) fn run(session: &Session) -> Outcome {
+    session.console.print(SAMPLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::directives::DIRECTIVES;
+
+    fn words(text: &str) -> BTreeSet<&str> {
+        text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .collect()
+    }
+
+    #[test]
+    fn sample_shows_every_directive_that_is_not_retired() {
+        let words = words(SAMPLE);
+
+        for directive in DIRECTIVES.iter().filter(|row| row.replaced_by.is_none()) {
+            assert!(words.contains(directive.word), "{}", directive.word);
+        }
+    }
+
+    #[test]
+    fn sample_sets_every_directive_that_is_in_effect() {
+        let code: String = SAMPLE
+            .lines()
+            .filter_map(|line| line.split("//").next())
+            .collect::<Vec<_>>()
+            .join("\n");
+        let words = words(&code);
+
+        let in_use = DIRECTIVES
+            .iter()
+            .filter(|row| row.replaced_by.is_none() && row.in_effect);
+        for directive in in_use {
+            assert!(words.contains(directive.word), "{}", directive.word);
+        }
+    }
+}
