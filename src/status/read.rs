@@ -6,10 +6,12 @@
 //!
 //! A record is taken by three reads of the object: its sequence number, the
 //! record, its sequence number again, with acquire fences between them. Both
-//! numbers equal and even: nothing was written meanwhile. The kernel copies
-//! aligned words with plain loads, on the processor that runs the fences (or
-//! with a full barrier in between, where the thread is moved), so the order of
-//! 14.3 holds as it does for loads from a mapping.
+//! numbers equal and even: nothing was written meanwhile. The loads of the
+//! kernel run on the processor that runs the fences (or with a full barrier in
+//! between, where the thread is moved), so the order of 14.3 holds as it does
+//! for loads from a mapping. Even a kernel that copied byte by byte would do no
+//! harm: fields are judged by the sequence number, and a number put together
+//! from two of them is not met a second time, since numbers only grow.
 
 use std::fs::File;
 use std::io;

@@ -1,7 +1,7 @@
 //! What `status` and `services` print, in four forms. Pure: values in, text out.
 //!
-//! The machine forms (14.2) have one source each: [`fields`] turns a report
-//! into a [`document::Object`], and `terse`, `json` and `xml` only write that
+//! The machine forms (14.2) have one source each: `fields` turns a report
+//! into a `document::Object`, and `terse`, `json` and `xml` only write that
 //! down, so that they cannot tell different stories.
 
 mod amount;
