@@ -51,7 +51,7 @@ pub trait Host {
     fn return_place(&mut self, listener: ListenerId);
 
     /// An accept failed for another cause than that nobody waits; the place has
-    /// been given back. The engine pauses the listener for a moment by itself.
+    /// been given back (by [`Host::return_place`], just before). The engine pauses the listener for a moment by itself.
     fn accept_failed(&mut self, listener: ListenerId, error: &io::Error);
 
     /// A client was accepted. `None` refuses it: the engine closes the
@@ -79,6 +79,10 @@ pub trait Host {
 
     /// A pipe of [`Host::take_pipe`] was closed or could not be opened.
     fn return_pipe(&mut self);
+
+    /// All listeners are closed, as [`Order::StopAccepting`] asked; nobody is
+    /// accepted any more. Called once.
+    fn listeners_closed(&mut self);
 
     /// A panic in one connection's step was caught; that connection is closed.
     /// Its session is lost to the engine and was dropped.

@@ -1,0 +1,390 @@
+//! One client connection: its two sockets and the two directions between them.
+//!
+//! A pair exists from the accept on; its back end's socket comes, and may be
+//! replaced, until one is connected. Each direction is a small state machine:
+//!
+//! ```text
+//!          read            written
+//! open ──────────► rest ────────────► open
+//!   │ end of input   │ end of input known
+//!   ▼                ▼
+//! ended ◄─── written ┘ ── shutdown of the other socket ──► closed
+//! ```
+//!
+//! The pair is over when both directions are closed, or when a socket fails.
+
+use std::ops::{Index, IndexMut};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::sockopt;
+
+use crate::base::outcome::{Ended, Transfer};
+use crate::base::traffic::Traffic;
+use crate::relay::choose::Pace;
+use crate::relay::engine::Core;
+use crate::relay::host::{Host, Plan, RelayKey};
+use crate::relay::poll::{Token, WATCH, WATCH_AND_WRITE};
+use crate::relay::splice::Pipe;
+
+/// One end of a pair, and the direction that begins there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Side {
+    /// Whoever connected to a listener.
+    Client,
+    /// Whom the host chose.
+    Backend,
+}
+
+impl Side {
+    pub(super) const BOTH: [Self; 2] = [Self::Client, Self::Backend];
+
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Backend,
+            Self::Backend => Self::Client,
+        }
+    }
+
+    fn ended(self) -> Ended {
+        match self {
+            Self::Client => Ended::ByClient,
+            Self::Backend => Ended::ByBackend,
+        }
+    }
+}
+
+/// Two things of one kind, one for each side.
+#[derive(Default)]
+pub(super) struct Sides<T>([T; 2]);
+
+impl<T> Index<Side> for Sides<T> {
+    type Output = T;
+
+    fn index(&self, side: Side) -> &T {
+        &self.0[side as usize]
+    }
+}
+
+impl<T> IndexMut<Side> for Sides<T> {
+    fn index_mut(&mut self, side: Side) -> &mut T {
+        &mut self.0[side as usize]
+    }
+}
+
+/// One socket and how the epoll set knows it.
+#[derive(Default)]
+pub(super) struct End {
+    socket: Option<OwnedFd>,
+    watched: Watched,
+    /// The kernel reported an error that was not looked at yet.
+    failed: bool,
+}
+
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+enum Watched {
+    #[default]
+    Not,
+    Reads,
+    ReadsAndWrites,
+}
+
+/// The bytes on their way from one side to the other.
+#[derive(Default)]
+pub(super) struct Flow {
+    /// What was read and not written yet, from `written` on.
+    pub(super) rest: Vec<u8>,
+    pub(super) written: usize,
+    /// Held while it carries something, or from one round to the next.
+    pub(super) pipe: Option<Pipe>,
+    /// Payload bytes that were written.
+    pub(super) moved: u64,
+    pub(super) pace: Pace,
+    /// An edge was seen, and reading has not drained the socket since.
+    pub(super) readable: bool,
+    /// The kernel has the end of input behind what is still to be read.
+    pub(super) end_in_sight: bool,
+    /// Urgent data came: a short read does not mean "drained" here, and the
+    /// mark can be passed by a copy only.
+    pub(super) urgent: bool,
+    /// The other side takes no more for the moment.
+    pub(super) blocked: bool,
+    /// Everything was read.
+    pub(super) ended: bool,
+    /// Everything was written, and the end passed on.
+    pub(super) closed: bool,
+}
+
+/// What is measured, and what was agreed, for one connection.
+struct Ledger {
+    traffic: Option<Arc<Traffic>>,
+    idle_limit: Option<Duration>,
+    started: Instant,
+    first_byte: Option<Duration>,
+    last_moved: Instant,
+}
+
+/// A client, its back end, and the state of both directions.
+pub(super) struct Pair {
+    key: RelayKey,
+    pub(super) flows: Sides<Flow>,
+    ends: Sides<End>,
+    first_end: Option<Side>,
+    ledger: Ledger,
+    /// Whether it stands on the list of those whose turn comes again.
+    pub(super) queued: bool,
+}
+
+/// What a pair needs next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Step {
+    /// An event.
+    Wait,
+    /// Another turn: it has used up its rounds.
+    Again,
+    /// Nothing: relaying is over.
+    Over(Ended),
+}
+
+/// Why a pair cannot go on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Cut {
+    /// This side reset its connection.
+    Reset(Side),
+    /// The connection to this side broke in another way.
+    Broken(Side),
+    /// The epoll set does not take the socket.
+    Unwatched,
+}
+
+impl Cut {
+    /// What an error of a read or a write on `side` means.
+    pub(super) fn from_errno(side: Side, errno: Errno) -> Self {
+        match errno {
+            // EPIPE: a reset after the end of input, or one reported before.
+            Errno::CONNRESET | Errno::PIPE => Self::Reset(side),
+            _ => Self::Broken(side),
+        }
+    }
+}
+
+impl Pair {
+    pub(super) fn new(key: RelayKey, client: OwnedFd, now: Instant) -> Self {
+        let mut ends = Sides::<End>::default();
+        ends[Side::Client].socket = Some(client);
+        Self {
+            key,
+            flows: Sides::default(),
+            ends,
+            first_end: None,
+            ledger: Ledger {
+                traffic: None,
+                idle_limit: None,
+                started: now,
+                first_byte: None,
+                last_moved: now,
+            },
+            queued: false,
+        }
+    }
+
+    /// The socket of `side`.
+    ///
+    /// # Errors
+    ///
+    /// [`Cut::Broken`] while that side has none.
+    pub(super) fn socket(&self, side: Side) -> Result<BorrowedFd<'_>, Cut> {
+        let socket = self.ends[side].socket.as_ref();
+        socket.map(AsFd::as_fd).ok_or(Cut::Broken(side))
+    }
+
+    /// Takes `socket` as the back end; an earlier one is closed.
+    pub(super) fn set_backend(&mut self, socket: Option<OwnedFd>) {
+        self.ends[Side::Backend] = End {
+            socket,
+            ..End::default()
+        };
+        self.flows[Side::Client].blocked = false;
+        let fresh = Flow::default();
+        self.flows[Side::Backend] = fresh;
+    }
+
+    /// Puts the socket of `side` into the epoll set if it is not there yet,
+    /// and watches for writability from now on if the way there is blocked.
+    pub(super) fn watch(&mut self, side: Side, core: &Core) -> Result<(), Cut> {
+        let wanted = if self.flows[side.other()].blocked {
+            Watched::ReadsAndWrites
+        } else {
+            Watched::Reads
+        };
+        let flags = match (self.ends[side].watched, wanted) {
+            (Watched::ReadsAndWrites, _) | (Watched::Reads, Watched::Reads) => return Ok(()),
+            (_, Watched::ReadsAndWrites) => WATCH_AND_WRITE,
+            _ => WATCH,
+        };
+        let token = Token::Relay(self.key, side);
+        let socket = self.socket(side)?;
+        let done = if self.ends[side].watched == Watched::Not {
+            core.poll.add(socket, token, flags)
+        } else {
+            core.poll.modify(socket, token, flags)
+        };
+        done.map_err(|_| Cut::Unwatched)?;
+        self.ends[side].watched = wanted;
+        Ok(())
+    }
+
+    /// Takes note of an event; nothing is moved yet.
+    pub(super) fn note(&mut self, side: Side, flags: EventFlags) {
+        let ends = EventFlags::RDHUP | EventFlags::HUP;
+        let flow = &mut self.flows[side];
+        flow.readable |= flags.intersects(EventFlags::IN | EventFlags::PRI | ends);
+        if flags.contains(EventFlags::PRI) {
+            flow.urgent = true;
+            flow.pace.copy_only();
+        }
+        if flags.intersects(ends) {
+            flow.end_in_sight = true;
+            self.first_end.get_or_insert(side);
+        }
+        if flags.intersects(EventFlags::OUT | EventFlags::ERR) {
+            self.flows[side.other()].blocked = false;
+        }
+        self.ends[side].failed |= flags.contains(EventFlags::ERR);
+    }
+
+    /// What the socket of `side` says about the error that was reported, if it
+    /// has one: a late event of an earlier socket reports nothing.
+    pub(super) fn check(&mut self, side: Side) -> Result<(), Cut> {
+        if !std::mem::take(&mut self.ends[side].failed) {
+            return Ok(());
+        }
+        match sockopt::socket_error(self.socket(side)?) {
+            Ok(Err(errno)) => Err(Cut::from_errno(side, errno)),
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The back end is connected: counts and clocks begin.
+    pub(super) fn begin(&mut self, plan: Plan, now: Instant) {
+        let early = self.flows[Side::Client].moved;
+        plan.traffic.add_to_backend(early);
+        self.ledger.traffic = Some(plan.traffic);
+        self.ledger.idle_limit = plan.idle_limit;
+        self.ledger.started = now;
+        self.ledger.last_moved = now;
+    }
+
+    /// Moves what can be moved, in both directions.
+    pub(super) fn advance<H: Host>(&mut self, core: &mut Core, host: &mut H) -> Step {
+        match self.move_both(core, host) {
+            Ok(step) => step,
+            Err(cut) => Step::Over(self.cut(cut)),
+        }
+    }
+
+    fn move_both<H: Host>(&mut self, core: &mut Core, host: &mut H) -> Result<Step, Cut> {
+        let mut again = false;
+        for from in Side::BOTH {
+            again |= self.pump(from, core, host)?;
+        }
+        // Only now: what was received before a reset is still there to be read.
+        for side in Side::BOTH {
+            self.check(side)?;
+        }
+        if Side::BOTH.into_iter().all(|from| self.flows[from].closed) {
+            let first = self.first_end.unwrap_or(Side::Backend);
+            return Ok(Step::Over(first.ended()));
+        }
+        Ok(if again { Step::Again } else { Step::Wait })
+    }
+
+    /// Says how the pair ended, and prepares to pass a reset on.
+    fn cut(&mut self, cut: Cut) -> Ended {
+        match cut {
+            Cut::Reset(side) => {
+                if let Ok(other) = self.socket(side.other()) {
+                    let _ = sockopt::set_socket_linger(other, Some(Duration::ZERO));
+                }
+                self.first_end.unwrap_or(side).ended()
+            }
+            Cut::Broken(side) => self.first_end.unwrap_or(side).ended(),
+            Cut::Unwatched => Ended::Failed,
+        }
+    }
+
+    /// Tries both directions whatever was noted, before silence is declared.
+    pub(super) fn probe<H: Host>(&mut self, core: &mut Core, host: &mut H) -> Step {
+        for side in Side::BOTH {
+            self.flows[side].readable = true;
+            self.flows[side].blocked = false;
+        }
+        self.advance(core, host)
+    }
+
+    /// When the pair is cut unless something moves; `None` for never.
+    ///
+    /// Moves are stamped with the begin of their turn, so a little is added:
+    /// the cut must not come early.
+    pub(super) fn idle_at(&self) -> Option<Instant> {
+        const SLACK: Duration = Duration::from_millis(100);
+        let limit = self.ledger.idle_limit?;
+        self.ledger.last_moved.checked_add(limit + SLACK)
+    }
+
+    /// Notes that bytes were read from or written to a socket.
+    pub(super) fn touch(&mut self, now: Instant) {
+        self.ledger.last_moved = now;
+    }
+
+    /// Notes when the first byte of the back end came.
+    pub(super) fn note_first_byte(&mut self, from: Side) {
+        if from == Side::Backend && self.ledger.first_byte.is_none() {
+            self.ledger.first_byte = Some(self.ledger.started.elapsed());
+        }
+    }
+
+    /// Counts `bytes` that came from `from` and were written to the other side.
+    pub(super) fn count(&mut self, from: Side, bytes: usize) {
+        let bytes = bytes as u64;
+        self.flows[from].moved += bytes;
+        match (&self.ledger.traffic, from) {
+            (Some(traffic), Side::Client) => traffic.add_to_backend(bytes),
+            (Some(traffic), Side::Backend) => traffic.add_to_client(bytes),
+            (None, _) => {}
+        }
+    }
+
+    /// Notes that `from` sends nothing more after what was read.
+    pub(super) fn note_end(&mut self, from: Side) {
+        self.flows[from].ended = true;
+        self.flows[from].readable = false;
+        self.first_end.get_or_insert(from);
+    }
+
+    /// The account of a pair that ended now.
+    pub(super) fn transfer(&self, ended: Ended) -> Transfer {
+        Transfer {
+            to_client: self.flows[Side::Backend].moved,
+            to_backend: self.flows[Side::Client].moved,
+            duration: self.ledger.started.elapsed(),
+            first_byte: self.ledger.first_byte,
+            ended,
+        }
+    }
+
+    /// Closes both sockets and gives back what was borrowed.
+    pub(super) fn close<H: Host>(self, core: &mut Core, host: &mut H) {
+        let Self { flows, ends, .. } = self;
+        drop(ends);
+        for flow in flows.0 {
+            core.buffers.give_back(flow.rest);
+            if let Some(pipe) = flow.pipe {
+                core.pipes.give_back(pipe, host);
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Endings other than the ordinary one.
