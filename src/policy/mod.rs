@@ -20,5 +20,7 @@ mod backend;
 pub mod dispatch;
 pub mod pool;
 #[cfg(test)]
+mod sim;
+#[cfg(test)]
 mod testing;
 mod usage;
