@@ -227,6 +227,16 @@ fn object_that_is_no_file_is_an_error() {
 }
 
 #[test]
+fn object_that_is_never_completed_is_an_error() {
+    let (key, _writer) = segment(&["maple"]);
+    open_for_writing(key).write_all_at(&[0; 8], 0).unwrap();
+
+    let unfinished = open(key).snapshot(LIMIT).unwrap_err();
+
+    assert!(matches!(unfinished, ReadError::WrongMagic));
+}
+
+#[test]
 fn damage_is_named() {
     let size = 1792;
     for (bytes, expected) in [
