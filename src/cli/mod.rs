@@ -21,10 +21,12 @@ mod locate;
 mod migrate;
 mod nearest;
 pub mod render;
+mod restart;
 mod sampleconf;
 mod services;
 mod session;
 mod settings;
+mod start;
 mod status;
 mod stop;
 mod tell;
@@ -39,6 +41,7 @@ use crate::cli::console::{Console, Steps};
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::session::Session;
 use crate::control::rundir::RunDir;
+use crate::process::{identity, signals};
 
 /// Runs the program with its arguments (the first is its own name).
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -52,6 +55,10 @@ fn act(arguments: impl IntoIterator<Item = OsString>, console: Console) -> Outco
         true => console.with_steps(Steps::Reported),
         false => console,
     };
+    // `killall -1 crossroads` is meant for the daemon and reaches us too (15).
+    if let Err(error) = signals::ignore_hangup() {
+        console.step(format_args!("cannot ignore SIGHUP: {error}"));
+    }
     let session = session(invocation.options, console);
     match invocation.action {
         Action::Help => console.print(usage::text()),
@@ -67,11 +74,10 @@ fn act(arguments: impl IntoIterator<Item = OsString>, console: Console) -> Outco
 }
 
 fn session(options: Options, console: Console) -> Session {
-    let uid = rustix::process::geteuid().as_raw();
     Session {
         options,
         console,
-        run_dir: RunDir::locate(|name| std::env::var_os(name), uid),
+        run_dir: RunDir::locate(|name| std::env::var_os(name), identity::effective_uid()),
     }
 }
 
@@ -84,8 +90,8 @@ fn perform(session: &Session, command: Command) -> Outcome {
         Command::Stop => stop::run(session),
         Command::Tell(order) => tell::run(session, &order),
         Command::Reload => Err(Failure::message("reload: not in this version")),
-        Command::Start | Command::Restart | Command::Demo | Command::Migrate(_) => {
-            Err(Failure::Told)
-        }
+        Command::Start => start::run(session),
+        Command::Restart => restart::run(session),
+        Command::Demo | Command::Migrate(_) => Err(Failure::Told),
     }
 }

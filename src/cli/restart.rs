@@ -16,11 +16,12 @@ use crate::control::request::Request;
 ///
 /// Source: documented (manual page); check and hand-over decided (2.3, 2.6).
 pub(super) fn run(session: &Session) -> Outcome {
+    let began = Instant::now();
     let config = session.load(Purpose::Start)?;
     let survey = session.survey(&Known::of(&config));
     let request = Request::Release {
         grace: session.limits().grace,
     };
     stop::order(session, &survey.daemons, &request).outcome?;
-    start::launch(session, config, Instant::now())
+    start::launch(session, &config, began)
 }

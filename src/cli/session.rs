@@ -12,6 +12,7 @@ use crate::config::diagnostic::{Report, Which};
 use crate::config::model::{Config, Service};
 use crate::config::{LoadOptions, Loaded, Privilege, Purpose, load};
 use crate::control::rundir::RunDir;
+use crate::process::identity;
 
 /// What every command is given.
 pub(super) struct Session {
@@ -124,7 +125,7 @@ impl Session {
 
     /// With whose rights this process runs.
     pub(super) fn privilege(&self) -> Privilege {
-        match rustix::process::geteuid().is_root() {
+        match identity::is_root() {
             true => Privilege::Root,
             false => Privilege::User,
         }

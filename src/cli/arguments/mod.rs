@@ -8,7 +8,7 @@ pub(super) mod flags;
 mod values;
 mod words;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use crate::base::limits::Limits;
 use crate::cli::exit::Failure;
 use crate::config::diagnostic::Code;
+use crate::telemetry::level::Facility;
 
 pub(super) use words::{Command, Migrate, Order, Rewrite};
 
@@ -81,7 +82,7 @@ pub(super) struct Options {
     /// `-t`, `-j`, `-x`.
     pub(super) form: Form,
     /// `-l`.
-    pub(super) facility: String,
+    pub(super) facility: Facility,
     /// `--limit`, and `-g` as the limit `grace`.
     pub(super) limits: Limits,
     /// `-W`.
@@ -177,9 +178,7 @@ fn options(matches: &ArgMatches) -> Result<Options, Failure> {
         dns_ttl: Duration::from_secs(number("dns-ttl", 0..=2_147_483, 3_600)? as u64),
         foreground: matches.get_flag("foreground"),
         form: form(matches)?,
-        facility: last_text(matches, "facility")?
-            .unwrap_or("daemon")
-            .to_owned(),
+        facility: facility(matches)?,
         limits: limits(matches)?,
         silenced: silenced(matches)?,
         verbose: matches.get_flag("verbose"),
@@ -230,11 +229,11 @@ fn silenced(matches: &ArgMatches) -> Result<Vec<Code>, Failure> {
         .collect()
 }
 
-fn last_text<'a>(matches: &'a ArgMatches, flag: &str) -> Result<Option<&'a str>, Failure> {
-    matches
-        .get_one::<OsString>(flag)
-        .map(|value| values::text(flag, OsStr::new(value)))
-        .transpose()
+fn facility(matches: &ArgMatches) -> Result<Facility, Failure> {
+    match matches.get_one::<OsString>("facility") {
+        Some(value) => values::facility(values::text("facility", value)?),
+        None => Ok(Facility::DAEMON),
+    }
 }
 
 #[cfg(test)]

@@ -376,3 +376,18 @@ fn only_warnings_are_silenced() {
         assert_eq!(usage_error(line), text);
     }
 }
+
+#[test]
+fn facility_is_known_in_any_case_and_with_its_prefix() {
+    for text in ["local0", "LOCAL0", "LOG_LOCAL0", "log_local0"] {
+        let facility = options_of(&format!("-l {text} start")).facility;
+
+        assert_eq!(facility.word(), "local0", "{text}");
+    }
+    assert_eq!(options_of("start").facility, Facility::DAEMON);
+    assert!(
+        usage_error("-l local8 start").starts_with(
+            "unknown facility 'local8' (did you mean 'local0'?); facilities are auth,"
+        )
+    );
+}

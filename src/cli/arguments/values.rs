@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::base::limits::Limits;
 use crate::cli::arguments::flags;
 use crate::cli::exit::Failure;
+use crate::cli::nearest;
 use crate::config::diagnostic::{Code, CodeError};
+use crate::telemetry::level::Facility;
 
 /// The greatest number of worker threads.
 ///
@@ -90,6 +92,18 @@ pub(super) fn silenced(text: &str) -> Result<Code, Failure> {
             CodeError::NotAWarning(_) => "names no warning; nothing else can be silenced",
         };
         wrong("warning", text.as_ref(), what)
+    })
+}
+
+/// The facility of `-l`, in any case, with or without `LOG_`.
+pub(super) fn facility(text: &str) -> Result<Facility, Failure> {
+    text.parse().map_err(|_| {
+        let words: Vec<_> = Facility::ALL.into_iter().map(Facility::word).collect();
+        let hint = nearest::hint(text, words.iter().copied());
+        Failure::Usage(format!(
+            "unknown facility '{text}'{hint}; facilities are {}",
+            words.join(", ")
+        ))
     })
 }
 

@@ -107,13 +107,14 @@ impl Remains {
             whose,
         } in self.0
         {
-            remove(key)
-                .map_err(|error| Failure::message(format!("service {service}: {}", causes(&error))))?;
+            remove(key).map_err(|error| {
+                Failure::message(format!("service {service}: {}", causes(&error)))
+            })?;
             match whose {
                 Whose::LeftOver { pid, socket } => {
-                    session
-                        .console
-                        .error(format_args!("service {service}: removed what pid {pid} left over"));
+                    session.console.error(format_args!(
+                        "service {service}: removed what pid {pid} left over"
+                    ));
                     remove_socket(session, &socket);
                 }
                 Whose::OtherAccount { uid } => session.console.error(format_args!(
@@ -223,6 +224,9 @@ mod tests {
         assert!(is_left_over(&socket, directory.path()));
         assert!(!is_left_over(&socket, Path::new("/run/other")));
         assert!(!is_left_over(&file, directory.path()));
-        assert!(!is_left_over(&directory.path().join("8.sock"), directory.path()));
+        assert!(!is_left_over(
+            &directory.path().join("8.sock"),
+            directory.path()
+        ));
     }
 }

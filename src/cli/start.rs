@@ -1,0 +1,160 @@
+//! `start`: checks everything that can be checked, then lets a daemon go.
+//!
+//! ```text
+//! file ─► objects ─► listeners ─► left-overs ─► detach ─┬─► daemon ─► ready
+//!   │        │           │           away               │               │
+//!   └────────┴───────────┴─ message, exit 1             └─ waits ◄──────┘
+//! ```
+//! Nothing is left behind when a step fails: the steps before it only looked,
+//! or hold what ends with this process.
+
+mod clear;
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::cli::exit::{Failure, Outcome, causes};
+use crate::cli::find::Expected;
+use crate::cli::session::{Session, expect};
+use crate::config::Purpose;
+use crate::config::model::Config;
+use crate::daemon::{self, Listeners};
+use crate::process::background::{self, Notifier, Role, Waiter};
+use crate::process::identity;
+
+/// Starts all services of the file.
+///
+/// Source: documented (manual page); order of the steps decided (2.6).
+pub(super) fn run(session: &Session) -> Outcome {
+    let began = Instant::now();
+    let config = session.load(Purpose::Start)?;
+    launch(session, &config, began)
+}
+
+/// Starts all services of a configuration that is free of errors; the limit
+/// of the start counts from `began`.
+pub(super) fn launch(session: &Session, config: &Config, began: Instant) -> Outcome {
+    let services: Vec<Expected> = config.services.iter().map(expect).collect();
+    let remains = clear::look(session, &services)?;
+    let options = daemon_options(session);
+    let listeners = listen(session, config, &options)?;
+    remains.remove(session)?;
+    if session.options.foreground {
+        return serve(config, &options, listeners, || ()).map_err(Failure::Message);
+    }
+    session.console.step("going into the background");
+    let role = background::detach()
+        .map_err(|error| Failure::message(format!("cannot go into the background: {error}")))?;
+    match role {
+        Role::Child(notifier) => serve_behind(notifier, config, &options, listeners),
+        Role::Parent(waiter) => {
+            // Only the daemon keeps the ports.
+            drop(listeners);
+            wait(session, &services, waiter, began)
+        }
+    }
+}
+
+/// Binds and listens for all services; each one that cannot is named.
+pub(super) fn listen(
+    session: &Session,
+    config: &Config,
+    options: &daemon::Options,
+) -> Result<Listeners, Failure> {
+    for service in &config.services {
+        session.console.step(format_args!(
+            "service {}: listening on {}",
+            service.name,
+            service.listen_address()
+        ));
+    }
+    daemon::listen(config, options).map_err(|errors| {
+        for error in errors {
+            session.console.error(error);
+        }
+        Failure::Told
+    })
+}
+
+/// Runs a daemon in this process until it ends.
+///
+/// The name is what `killall` looks for, however the program was called.
+pub(super) fn serve(
+    config: &Config,
+    options: &daemon::Options,
+    listeners: Listeners,
+    ready: impl FnOnce(),
+) -> Result<(), String> {
+    identity::take_name().map_err(|error| format!("cannot set the process name: {error}"))?;
+    daemon::run(config, options, listeners, ready).map_err(|error| causes(&error))
+}
+
+/// What the flags and the environment say about a daemon.
+pub(super) fn daemon_options(session: &Session) -> daemon::Options {
+    let options = &session.options;
+    let syslog = std::env::var_os("CROSSROADS_SYSLOG").filter(|path| !path.is_empty());
+    daemon::Options {
+        workers: options.workers,
+        buffer_size: options.buffer_size,
+        dns_ttl: options.dns_ttl,
+        limits: options.limits,
+        activity: options.activity,
+        facility: options.facility,
+        verbose: options.verbose,
+        console: options.foreground,
+        run_dir: session.run_dir.clone(),
+        syslog: syslog.map(PathBuf::from),
+    }
+}
+
+/// The daemon in the background; its messages go to the parent as long as that
+/// waits.
+fn serve_behind(
+    notifier: Notifier,
+    config: &Config,
+    options: &daemon::Options,
+    listeners: Listeners,
+) -> Outcome {
+    let notifier = Cell::new(Some(notifier));
+    let ready = || {
+        if let Some(notifier) = notifier.take() {
+            notifier.ready();
+        }
+    };
+    serve(config, options, listeners, ready).map_err(|why| {
+        if let Some(notifier) = notifier.take() {
+            notifier.failed(&[why]);
+        }
+        Failure::Told
+    })
+}
+
+/// Waits until the daemon serves; if it does not, nothing of it stays.
+fn wait(session: &Session, services: &[Expected], waiter: Waiter, began: Instant) -> Outcome {
+    let pid = waiter.child();
+    session.console.step(format_args!("waiting for pid {pid}"));
+    let limit = session.limits().start;
+    let waited = waiter
+        .wait(limit.saturating_sub(began.elapsed()))
+        .map_err(|error| Failure::message(format!("lost sight of pid {pid}: {error}")))?;
+    let why = match waited {
+        background::Outcome::Ready => {
+            session.console.step(format_args!("pid {pid} serves"));
+            return Ok(());
+        }
+        background::Outcome::Failed(messages) => messages,
+        background::Outcome::Died(status) => {
+            vec![format!("pid {pid} ended before it could serve: {status}")]
+        }
+        background::Outcome::TimedOut => {
+            let seconds = limit.as_secs_f64();
+            vec![format!("not ready within {seconds} s, undone")]
+        }
+    };
+    clear::undo(session, services, pid);
+    for line in why {
+        session.console.error(line);
+    }
+    Err(Failure::Told)
+}
