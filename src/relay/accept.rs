@@ -10,9 +10,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with, recv, sockopt};
 
 use crate::base::endpoint::ClientAddr;
-use crate::relay::connect::is_shortage;
 use crate::relay::engine::Engine;
-use crate::relay::host::{Abandoned, Host, ListenerId};
+use crate::relay::host::{Abandoned, Host, ListenerId, RelayKey};
 use crate::relay::pair::{Cut, Pair, Side};
 use crate::relay::poll::Token;
 
@@ -48,6 +47,7 @@ pub(super) enum Accepting {
 
 /// What one accept brought.
 enum Accepted {
+    /// A client, whether or not it was served.
     Client,
     Nobody,
     NoPlace,
@@ -85,9 +85,11 @@ impl<H: Host> Engine<H> {
 
     /// Somebody waits at the listener in place `index`.
     pub(super) fn accept_batch(&mut self, index: usize) {
-        let Some(batch) = self.listeners.get(index).map(|listener| listener.batch) else {
+        // While queues are emptied, their own loop accepts and places change.
+        if self.accepting != Accepting::Open || index >= self.listeners.len() {
             return;
-        };
+        }
+        let batch = self.listeners[index].batch;
         for _ in 0..batch {
             match self.accept_one(index) {
                 Accepted::Client => {}
@@ -103,6 +105,8 @@ impl<H: Host> Engine<H> {
     }
 
     fn accept_one(&mut self, index: usize) -> Accepted {
+        // A panic before the client has a place in the table is nobody else's.
+        self.current = None;
         let id = self.listeners[index].id;
         if !self.host.take_place(id) {
             return Accepted::NoPlace;
@@ -129,16 +133,21 @@ impl<H: Host> Engine<H> {
     fn judge_failure(&mut self, id: ListenerId, errno: Errno) -> Accepted {
         match errno {
             Errno::AGAIN => Accepted::Nobody,
-            _ if is_shortage(errno) => {
+            // The error of a client that has gone, or of its network.
+            Errno::CONNABORTED
+            | Errno::PROTO
+            | Errno::INTR
+            | Errno::TIMEDOUT
+            | Errno::NETDOWN
+            | Errno::NOPROTOOPT
+            | Errno::HOSTDOWN
+            | Errno::NONET
+            | Errno::HOSTUNREACH
+            | Errno::NETUNREACH => Accepted::Client,
+            _ => {
                 self.host.accept_failed(id, &errno.into());
                 Accepted::Failed
             }
-            Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP => {
-                self.host.accept_failed(id, &errno.into());
-                Accepted::Failed
-            }
-            // The error of a client that has gone, which accept passes on.
-            _ => Accepted::Client,
         }
     }
 
@@ -158,7 +167,7 @@ impl<H: Host> Engine<H> {
     }
 
     /// Reads into the scratch what the client has sent so far.
-    fn read_early(&mut self, key: crate::relay::host::RelayKey) -> Result<usize, Cut> {
+    fn read_early(&mut self, key: RelayKey) -> Result<usize, Cut> {
         let Some(relay) = self.relays.get_mut(key) else {
             return Ok(0);
         };

@@ -206,7 +206,7 @@ fn classify(errno: Errno) -> ConnectFailure {
 }
 
 /// Whether an error says that this machine has run out of something.
-pub(super) fn is_shortage(errno: Errno) -> bool {
+fn is_shortage(errno: Errno) -> bool {
     matches!(
         errno,
         Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS

@@ -170,15 +170,22 @@ impl<H: Host> Engine<H> {
         }
     }
 
-    /// Moves what can be moved.
-    pub(super) fn on_turn(&mut self, key: RelayKey) {
+    /// It had more to move than its share; now its turn comes again.
+    pub(super) fn on_repeat(&mut self, key: RelayKey) {
+        if let Some(relay) = self.relays.get_mut(key) {
+            relay.pair.queued = false;
+            self.on_turn(key);
+        }
+    }
+
+    /// Moves what can be moved, unless its turn comes anyway.
+    fn on_turn(&mut self, key: RelayKey) {
         let Some(relay) = self.relays.get_mut(key) else {
             return;
         };
-        if !matches!(relay.phase, Phase::Relaying) {
+        if relay.pair.queued || !matches!(relay.phase, Phase::Relaying) {
             return;
         }
-        relay.pair.queued = false;
         let step = relay.pair.advance(&mut self.core, &mut self.host);
         self.after(key, step);
     }
@@ -187,6 +194,7 @@ impl<H: Host> Engine<H> {
         match step {
             Step::Wait => {}
             Step::Again => {
+                // Once on the list, or a busy pair would fill it.
                 if let Some(relay) = self.relays.get_mut(key)
                     && !std::mem::replace(&mut relay.pair.queued, true)
                 {

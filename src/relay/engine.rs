@@ -263,7 +263,7 @@ impl<H: Host> Engine<H> {
             let key = self.again[index];
             self.guarded(|engine| {
                 engine.current = Some(key);
-                engine.on_turn(key);
+                engine.on_repeat(key);
             });
         }
         self.again.drain(..count);
