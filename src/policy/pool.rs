@@ -24,7 +24,7 @@ use crate::base::moment::Moment;
 use crate::base::quantity::Percent;
 use crate::base::state::{ConnectFailure, Reason, ShownState, StateChange};
 use crate::policy::backend::{BackendState, Event, Patience};
-use crate::policy::dispatch::{Ask, Candidates, Dispatcher, Standing};
+use crate::policy::dispatch::{Ask, Candidates, Dispatcher, Mode, Standing};
 use crate::policy::usage::{Measure, Usage};
 
 mod member;
@@ -39,6 +39,9 @@ pub use settings::{PoolBackend, PoolSettings};
 pub use ticket::{ProbeTicket, Released, Ticket, Tried};
 
 /// The back ends of one service.
+///
+/// Source: choice, weight and decay documented, their arithmetic decided (7);
+/// reservation, counts and late news decided (5, 6.2).
 #[derive(Debug)]
 pub struct Pool {
     dispatcher: Dispatcher,
@@ -95,6 +98,8 @@ impl Pool {
 
     /// Reserves a place at a back end that a cookie or a handler chose, if it is
     /// a candidate. Moves no pointer.
+    ///
+    /// Source: documented (7.1); no pointer decided.
     pub fn dispatch_to(&mut self, backend: BackendId, tried: &Tried) -> Option<Ticket> {
         if !Candidates::new(&self.standings, tried).contains(backend) {
             return None;
@@ -121,6 +126,8 @@ impl Pool {
     /// The back end was connected (step 7): counted, the figures of the others
     /// fall, its failures are forgotten unless a `tell` came in between. Once
     /// for a ticket.
+    ///
+    /// Source: decay documented (7.3), the moment of it decided (5).
     pub fn connected(&mut self, ticket: &Ticket) {
         let member = &mut self.members[ticket.backend.index()];
         member.tally.total += 1;
@@ -172,7 +179,9 @@ impl Pool {
     }
 
     /// An operator sets the state. Always gives a change, also from a state to
-    /// itself.
+    /// itself; then age and reason of the state stay what they were.
+    ///
+    /// Source: documented (6.1, 6.2); the rest decided (14.3).
     pub fn tell(&mut self, backend: BackendId, state: ShownState, now: Moment) -> StateChange {
         let change = self.apply(backend, Event::Told(state), now);
         change.unwrap_or(StateChange {
@@ -187,6 +196,8 @@ impl Pool {
     /// An operator gives a back end another address, for later connects and
     /// probes. Gives the old one. A probe that runs is begun again: look at
     /// [`Pool::next_probe`] afterwards.
+    ///
+    /// Source: documented (C05); the state is left alone, decided (6.2).
     pub fn set_server(&mut self, backend: BackendId, server: Endpoint) -> Endpoint {
         let member = &mut self.members[backend.index()];
         member.state.server_changed();
@@ -207,6 +218,8 @@ impl Pool {
 
     /// When the next probe is due; it may be due already. `None` when none is
     /// planned.
+    ///
+    /// Source: decided (6.4).
     pub fn next_probe(&self) -> Option<Instant> {
         let due = |member: &Member| member.state.probe_due();
         self.members.iter().filter_map(due).min()

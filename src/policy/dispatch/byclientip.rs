@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use crate::base::id::BackendId;
 use crate::base::name::BackendName;
-use crate::policy::dispatch::{Ask, Candidates, Stickiness};
+use crate::policy::dispatch::{Ask, Candidates, Mode, Stickiness};
 
 /// Every client has its own order of all configured back ends.
 ///
@@ -30,9 +30,10 @@ impl ByClientIp {
             names: names.map(hash).collect(),
         }
     }
+}
 
-    /// Chooses the first of the client's order (strict), or its first candidate.
-    pub(crate) fn pick(&self, from: &Candidates<'_>, ask: &Ask) -> Option<BackendId> {
+impl Mode for ByClientIp {
+    fn pick(&mut self, from: &Candidates<'_>, ask: &Ask) -> Option<BackendId> {
         let client = fnv_of(ask.client);
         let all = (0..).map(BackendId).zip(&self.names);
         let rank = |&(backend, &name): &(BackendId, &u64)| (mix(client ^ name), Reverse(backend));

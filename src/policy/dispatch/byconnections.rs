@@ -1,7 +1,7 @@
 //! `byconnections`: the one with the fewest connections now.
 
 use crate::base::id::BackendId;
-use crate::policy::dispatch::{Candidates, Standing};
+use crate::policy::dispatch::{Ask, Candidates, Mode, Standing};
 
 /// Smallest (active + 1) x weight; active includes reserved places.
 ///
@@ -9,9 +9,8 @@ use crate::policy::dispatch::{Candidates, Standing};
 #[derive(Debug)]
 pub(crate) struct ByConnections;
 
-impl ByConnections {
-    /// Chooses the candidate with the smallest score.
-    pub(crate) fn pick(&self, from: &Candidates<'_>) -> Option<BackendId> {
+impl Mode for ByConnections {
+    fn pick(&mut self, from: &Candidates<'_>, _ask: &Ask) -> Option<BackendId> {
         from.least(score)
     }
 }

@@ -1,7 +1,7 @@
 //! `byduration`: the one whose connections took the shortest time.
 
 use crate::base::id::BackendId;
-use crate::policy::dispatch::{Candidates, Standing};
+use crate::policy::dispatch::{Ask, Candidates, Mode, Standing};
 
 /// Smallest figure x weight; the figure counts seconds of service
 /// ([`Measure`](crate::policy::usage::Measure)).
@@ -10,9 +10,8 @@ use crate::policy::dispatch::{Candidates, Standing};
 #[derive(Debug)]
 pub(crate) struct ByDuration;
 
-impl ByDuration {
-    /// Chooses the candidate with the smallest score.
-    pub(crate) fn pick(&self, from: &Candidates<'_>) -> Option<BackendId> {
+impl Mode for ByDuration {
+    fn pick(&mut self, from: &Candidates<'_>, _ask: &Ask) -> Option<BackendId> {
         from.least(score)
     }
 }

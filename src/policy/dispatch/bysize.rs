@@ -1,7 +1,7 @@
 //! `bysize`: the one that moved the fewest bytes.
 
 use crate::base::id::BackendId;
-use crate::policy::dispatch::{Candidates, Standing};
+use crate::policy::dispatch::{Ask, Candidates, Mode, Standing};
 
 /// Smallest figure x weight; the figure counts bytes moved
 /// ([`Measure`](crate::policy::usage::Measure)).
@@ -10,9 +10,8 @@ use crate::policy::dispatch::{Candidates, Standing};
 #[derive(Debug)]
 pub(crate) struct BySize;
 
-impl BySize {
-    /// Chooses the candidate with the smallest score.
-    pub(crate) fn pick(&self, from: &Candidates<'_>) -> Option<BackendId> {
+impl Mode for BySize {
+    fn pick(&mut self, from: &Candidates<'_>, _ask: &Ask) -> Option<BackendId> {
         from.least(score)
     }
 }

@@ -1,8 +1,8 @@
 //! How a back end is chosen among the candidates (section 7).
 //!
-//! Each mode is a file with one type and one method, `pick`. It sees the back
-//! ends through [`Candidates`] alone, which says who may be chosen and how each
-//! stands; it keeps for itself what only it needs (a pointer, hashes of names).
+//! Each mode is a file with one type behind one interface, `Mode`. It sees the
+//! back ends through `Candidates` alone, which says who may be chosen and how
+//! each stands; it keeps for itself what only it needs (a pointer, hashes of names).
 //! Whether a choice was any good is not its business: after a failed connect it
 //! is asked again with fewer candidates.
 
@@ -126,7 +126,15 @@ pub(crate) struct Ask {
     pub(crate) client: IpAddr,
 }
 
-/// A mode at work for one service.
+/// The rule of one dispatch mode.
+pub(crate) trait Mode {
+    /// Chooses one of the candidates. What is chosen must be reserved before
+    /// anything else happens: a pointer has moved past it.
+    fn pick(&mut self, from: &Candidates<'_>, ask: &Ask) -> Option<BackendId>;
+}
+
+/// A mode at work for one service: a closed set, so that a choice costs no
+/// indirect call.
 #[derive(Debug)]
 pub(crate) enum Dispatcher {
     RoundRobin(roundrobin::RoundRobin),
@@ -161,17 +169,17 @@ impl Dispatcher {
             }
         }
     }
+}
 
-    /// Chooses one of the candidates. What is chosen must be reserved before
-    /// anything else happens: a pointer has moved past it.
-    pub(crate) fn pick(&mut self, from: &Candidates<'_>, ask: &Ask) -> Option<BackendId> {
+impl Mode for Dispatcher {
+    fn pick(&mut self, from: &Candidates<'_>, ask: &Ask) -> Option<BackendId> {
         match self {
-            Self::RoundRobin(mode) => mode.pick(from),
-            Self::Random(mode) => mode.pick(from),
-            Self::BySize(mode) => mode.pick(from),
-            Self::ByDuration(mode) => mode.pick(from),
-            Self::ByConnections(mode) => mode.pick(from),
-            Self::ByOrder(mode) => mode.pick(from),
+            Self::RoundRobin(mode) => mode.pick(from, ask),
+            Self::Random(mode) => mode.pick(from, ask),
+            Self::BySize(mode) => mode.pick(from, ask),
+            Self::ByDuration(mode) => mode.pick(from, ask),
+            Self::ByConnections(mode) => mode.pick(from, ask),
+            Self::ByOrder(mode) => mode.pick(from, ask),
             Self::ByClientIp(mode) => mode.pick(from, ask),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::base::id::BackendId;
 use crate::base::random::Random;
-use crate::policy::dispatch::{Candidates, Standing};
+use crate::policy::dispatch::{Ask, Candidates, Mode, Standing};
 
 /// Chance of a candidate = (1/w) / (sum of 1/w over the candidates).
 ///
@@ -17,9 +17,10 @@ impl ByChance {
     pub(crate) fn new(random: Random) -> Self {
         Self { random }
     }
+}
 
-    /// Draws one candidate.
-    pub(crate) fn pick(&mut self, from: &Candidates<'_>) -> Option<BackendId> {
+impl Mode for ByChance {
+    fn pick(&mut self, from: &Candidates<'_>, _ask: &Ask) -> Option<BackendId> {
         let total: f64 = from.iter().map(|(_, standing)| share(standing)).sum();
         let mut rest = self.random.next_f64() * total;
         let mut last = None;

@@ -1,7 +1,7 @@
 //! `roundrobin`: the next in line.
 
 use crate::base::id::BackendId;
-use crate::policy::dispatch::Candidates;
+use crate::policy::dispatch::{Ask, Candidates, Mode};
 
 /// A pointer that goes round; the first candidate at or behind it is next.
 ///
@@ -12,9 +12,8 @@ pub(crate) struct RoundRobin {
     pointer: u32,
 }
 
-impl RoundRobin {
-    /// Chooses one and moves the pointer behind it.
-    pub(crate) fn pick(&mut self, from: &Candidates<'_>) -> Option<BackendId> {
+impl Mode for RoundRobin {
+    fn pick(&mut self, from: &Candidates<'_>, _ask: &Ask) -> Option<BackendId> {
         let end = u32::try_from(from.configured()).unwrap_or(u32::MAX);
         let next = (self.pointer..end)
             .chain(0..self.pointer)

@@ -406,6 +406,28 @@ mod byclientip_mode {
     }
 
     #[test]
+    fn failover_of_the_lax_mode_follows_the_orders_of_the_table() {
+        for (client, order) in [
+            ("192.0.2.1", "b c m"),
+            ("192.0.2.2", "b c m"),
+            ("198.51.100.20", "m b c"),
+            ("203.0.113.9", "c m b"),
+            ("10.0.0.1", "c b m"),
+        ] {
+            let mut pool = three(DispatchMode::ByClientIp(Stickiness::Lax));
+            let mut tried = Tried::default();
+            let mut way = Vec::new();
+
+            while let Some(next) = chosen(&mut pool, client, &tried) {
+                tried.insert(next);
+                way.push(next);
+            }
+
+            assert_eq!(letters(way), order, "{client}");
+        }
+    }
+
+    #[test]
     fn strict_gives_none_when_the_first_is_not_usable_or_was_tried() {
         let mut pool = three(DispatchMode::ByClientIp(Stickiness::Strict));
 

@@ -9,6 +9,8 @@ use crate::policy::dispatch::Standing;
 use crate::policy::usage::Sample;
 
 /// One back end as a status shows it. Counts are since the start.
+///
+/// Source: decided (14.3).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BackendView {
     /// Its shown state.

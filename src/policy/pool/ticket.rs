@@ -68,6 +68,8 @@ pub enum Released {
 /// The back ends that were tried for one client (`type any`) or request.
 ///
 /// Up to 64 back ends need no memory of their own.
+///
+/// Source: each at most once, decided (5).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Tried {
     first: u64,
