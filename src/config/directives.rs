@@ -231,6 +231,12 @@ impl Directive {
         }
     }
 
+    /// What a retired spelling is now: the new word, with its argument where
+    /// that changes too.
+    pub fn new_form(&self) -> Option<&'static str> {
+        self.summary.strip_prefix("retired spelling of ")
+    }
+
     /// The statement as a synopsis: `port NUMBER;`, `server HOST[:PORT];`.
     pub fn synopsis(&self) -> String {
         match self.argument {

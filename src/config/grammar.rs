@@ -164,7 +164,21 @@ mod tests {
 
     #[test]
     fn any_characters_match_the_grammar() {
-        for text in ["", "{", "}", "\"", "'", "/*", "/", "#", "\u{10FE00}", ";;", "é", "\0", "a{{"] {
+        for text in [
+            "",
+            "{",
+            "}",
+            "\"",
+            "'",
+            "/*",
+            "/",
+            "#",
+            "\u{10FE00}",
+            ";;",
+            "é",
+            "\0",
+            "a{{",
+        ] {
             assert!(parse(text).is_some(), "{text:?}");
         }
     }

@@ -11,16 +11,26 @@
 //! anything, know the daemon.
 
 mod ast;
+mod build;
+mod check;
 pub mod diagnostic;
 pub mod directives;
+mod draft;
+mod findings;
 mod grammar;
+mod lower;
 pub mod model;
+mod preprocess;
+mod source;
+mod string;
 pub mod suggest;
+mod values;
 
 use std::path::Path;
 
 use crate::base::name::ServiceName;
 use diagnostic::{Code, Report};
+use findings::Findings;
 use model::Config;
 
 /// What the configuration is read for; decides what is looked at beside it.
@@ -83,10 +93,36 @@ pub struct Loaded {
 ///
 /// Source: decided (3.7).
 pub fn load(path: &Path, options: &LoadOptions) -> Loaded {
-    let _ = (path, options);
+    let mut findings = Findings::new(&options.silenced);
+    let mut read = preprocess::preprocess(path, &mut findings);
+    // The map keeps the way back to the places; it needs the text no more.
+    let text = std::mem::take(&mut read.map.text);
+    let items = grammar::parse(&text).unwrap_or_default();
+    let drafts = lower::lower(&text, &items, &mut findings);
+    let subject = check::Subject {
+        drafts: &drafts,
+        text: &text,
+        options,
+        incomplete: read.incomplete,
+    };
+    check::check(&subject, &mut read.map, &mut findings);
+    let partial = drafts.services.iter().filter_map(partial).collect();
+    let config = if findings.errors() == 0 {
+        let path = source::absolute(path);
+        build::config(path, read.fingerprint, &drafts.services, &text)
+    } else {
+        None
+    };
     Loaded {
-        report: Report::default(),
-        config: None,
-        partial: Vec::new(),
+        report: findings.report(&read.map),
+        config,
+        partial,
     }
+}
+
+fn partial(service: &draft::ServiceDraft) -> Option<PartialService> {
+    Some(PartialService {
+        name: ServiceName::new(service.name()).ok()?,
+        shm_key: service.shm_key()?,
+    })
 }

@@ -1,0 +1,109 @@
+//! From drafts without errors to the model.
+
+use super::directives::Slot;
+use super::draft::{BackendDraft, ListDraft, ServiceDraft, Value};
+use super::model::{Backend, BindTo, Config, HeaderInspection, Service, ServiceKind};
+use crate::base::endpoint::Endpoint;
+use crate::base::name::{BackendName, ServiceName};
+use crate::base::quantity::{ConnectionLimit, Percent, Seconds, Weight};
+use crate::base::text::Text;
+use crate::policy::dispatch::DispatchMode;
+
+/// The configuration that the drafts say; `None` if a required item is not
+/// there, which the checks report before.
+pub(super) fn config(
+    path: String,
+    fingerprint: u64,
+    drafts: &[ServiceDraft],
+    text: &str,
+) -> Option<Config> {
+    let services = drafts.iter().map(|draft| service(draft, text));
+    Some(Config {
+        path,
+        fingerprint,
+        services: services.collect::<Option<Vec<_>>>()?,
+    })
+}
+
+fn service(draft: &ServiceDraft, text: &str) -> Option<Service> {
+    let settings = &draft.settings;
+    let own = |slot| settings.text(slot).cloned();
+    let (dispatch, handler) = match settings.value(Slot::DispatchMode) {
+        Some(Value::Mode(mode, handler)) => (*mode, handler.clone()),
+        _ => (DispatchMode::RoundRobin, None),
+    };
+    let backends = draft.backends.iter().map(backend);
+    Some(Service {
+        name: ServiceName::new(draft.name()).ok()?,
+        port: u16::try_from(settings.number(Slot::Port)?).ok()?,
+        bind: draft.bind().unwrap_or(BindTo::Any),
+        kind: kind(draft),
+        verbosity: settings.flag(Slot::Verbosity).unwrap_or(false),
+        dispatch,
+        handler,
+        reviving_interval: seconds(settings.number(Slot::RevivingInterval)),
+        max_connections: limit(settings.number(Slot::MaxConnections)),
+        backlog: u16::try_from(settings.number(Slot::Backlog).unwrap_or(0)).unwrap_or(0),
+        shm_key_given: settings.number(Slot::ShmKey).unwrap_or(0),
+        connection_timeout: seconds(settings.number(Slot::ConnectionTimeout)),
+        allow_from: filters(&draft.allow, text),
+        deny_from: filters(&draft.deny, text),
+        allow_file: own(Slot::AllowFile),
+        deny_file: own(Slot::DenyFile),
+        user_account: own(Slot::UserAccount),
+        traffic_log: own(Slot::TrafficLog),
+        throughput_log: own(Slot::ThroughputLog),
+        backends: backends.collect::<Option<Vec<_>>>()?,
+    })
+}
+
+fn kind(draft: &ServiceDraft) -> ServiceKind {
+    if !draft.is_http() {
+        return ServiceKind::Any;
+    }
+    match draft.settings.value(Slot::HeaderInspection) {
+        Some(Value::Inspection(inspection)) => ServiceKind::Http(*inspection),
+        _ => ServiceKind::Http(HeaderInspection::Deep),
+    }
+}
+
+fn filters(list: &ListDraft, text: &str) -> Vec<Text> {
+    let written = list.filters.iter();
+    written.map(|(_, span)| Text::from(span.of(text))).collect()
+}
+
+fn backend(draft: &BackendDraft) -> Option<Backend> {
+    let settings = &draft.settings;
+    let own = |slot| settings.text(slot).cloned();
+    let (host, port) = draft.server()?;
+    let headers = draft.headers.iter().filter(|header| !header.managed);
+    let timeout = settings.number(Slot::ConnectionTimeout);
+    Some(Backend {
+        name: BackendName::new(draft.name()).ok()?,
+        server: Endpoint {
+            host: host.clone(),
+            port,
+        },
+        verbosity: settings.flag(Slot::Verbosity).unwrap_or(false),
+        weight: Weight::new(draft.weight()).ok()?,
+        decay: Percent::new(settings.number(Slot::Decay).unwrap_or(0)).ok()?,
+        retries: u16::try_from(settings.number(Slot::Retries).unwrap_or(0)).ok()?,
+        max_connections: limit(settings.number(Slot::MaxConnections)),
+        connection_timeout: timeout.map(|given| seconds(Some(given))),
+        on_start: own(Slot::OnStart),
+        on_end: own(Slot::OnEnd),
+        on_fail: own(Slot::OnFail),
+        traffic_log: own(Slot::TrafficLog),
+        throughput_log: own(Slot::ThroughputLog),
+        sticky_cookie: own(Slot::StickyCookie),
+        headers: headers.map(|header| header.header.clone()).collect(),
+    })
+}
+
+fn seconds(given: Option<u32>) -> Seconds {
+    given.and_then(Seconds::new).unwrap_or_default()
+}
+
+fn limit(given: Option<u32>) -> ConnectionLimit {
+    ConnectionLimit::new(given.unwrap_or(0))
+}

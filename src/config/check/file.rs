@@ -1,0 +1,184 @@
+//! Rules across services, and about the file and the machine.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+
+use nix::unistd::{User, geteuid};
+
+use super::Subject;
+use crate::config::diagnostic::Code;
+use crate::config::directives::Slot;
+use crate::config::draft::ServiceDraft;
+use crate::config::findings::{Finding, Findings, Location};
+use crate::config::model::BindTo;
+use crate::config::source::{FileSpan, SourceMap, quoted};
+use crate::config::{LoadOptions, Privilege, Purpose};
+
+/// E30 for the file, E32, E33, W14.
+pub(super) fn check(subject: &Subject<'_>, map: &SourceMap, findings: &mut Findings) {
+    let drafts = subject.drafts;
+    if drafts.services.is_empty() && !drafts.lost_service && !subject.incomplete {
+        let place = FileSpan {
+            file: 0,
+            start: 0,
+            end: 0,
+        };
+        let message = "there is no `service` in this file";
+        findings.push(Finding::at(Code::E30, place.into(), 0, message));
+    }
+    listeners(&drafts.services, findings);
+    if subject.options.privilege == Privilege::Root {
+        writable(map, findings);
+    }
+}
+
+/// E32: services that listen in the same place; E33: that have the same key.
+fn listeners(services: &[ServiceDraft], findings: &mut Findings) {
+    let mut ports: HashMap<u32, Vec<&ServiceDraft>> = HashMap::new();
+    let mut keys: HashMap<u32, &ServiceDraft> = HashMap::new();
+    for service in services {
+        let port = service.settings.find(Slot::Port);
+        let number = service.settings.number(Slot::Port);
+        let mut clash = None;
+        if let (Some(port), Some(number), Some(bind)) = (port, number, service.bind()) {
+            let others = ports.entry(number).or_default();
+            clash = others
+                .iter()
+                .copied()
+                .find(|other| other.bind().is_some_and(|other| overlap(bind, other)));
+            if let Some(other) = clash {
+                let message = format!(
+                    "port {number} is already taken by service `{}`",
+                    other.name()
+                );
+                let finding = Finding::new(Code::E32, port.argument, message);
+                let first = other.settings.find(Slot::Port);
+                findings.push(match first {
+                    Some(first) => finding.note(first.argument, "taken here"),
+                    None => finding,
+                });
+            }
+            others.push(service);
+        }
+        if let Some(key) = service.shm_key() {
+            match keys.get(&key) {
+                Some(other) if clash.is_none() => same_key(service, other, key, findings),
+                Some(_) => {}
+                None => {
+                    keys.insert(key, service);
+                }
+            }
+        }
+    }
+}
+
+fn same_key(service: &ServiceDraft, other: &ServiceDraft, key: u32, findings: &mut Findings) {
+    let given = |service: &ServiceDraft| {
+        let settings = &service.settings;
+        let explicit = settings
+            .find(Slot::ShmKey)
+            .filter(|_| settings.number(Slot::ShmKey) != Some(0));
+        explicit
+            .or(settings.find(Slot::Port))
+            .map_or(service.place(), |found| found.argument)
+    };
+    let message = format!(
+        "the shared memory key {key} (0x{key:08x}) is already taken by service `{}`; \
+         give one of them a `shmkey`",
+        other.name()
+    );
+    let finding = Finding::new(Code::E33, given(service), message);
+    findings.push(finding.note(given(other), "taken here"));
+}
+
+/// Whether two services of one port would be in each other's way.
+fn overlap(one: BindTo, other: BindTo) -> bool {
+    let (one, other) = (one.ip().to_canonical(), other.ip().to_canonical());
+    let all = |address: IpAddr| address.is_ipv6() && address.is_unspecified();
+    let all_v4 = |address: IpAddr| address.is_ipv4() && address.is_unspecified();
+    one == other
+        || all(one)
+        || all(other)
+        || (all_v4(one) && other.is_ipv4())
+        || (all_v4(other) && one.is_ipv4())
+}
+
+/// W14: a file that others can write, while its commands run as root.
+fn writable(map: &SourceMap, findings: &mut Findings) {
+    let mut seen = Vec::new();
+    for (file, inclusion) in map.files.iter().enumerate() {
+        let path = &inclusion.content.path;
+        let from = inclusion.from.map(|(from, _)| from);
+        let included = from.is_none_or(|_| {
+            inclusion
+                .from
+                .is_some_and(|(_, word)| word == "included here")
+        });
+        if seen.contains(&path) || !included {
+            continue;
+        }
+        seen.push(path);
+        let mode = std::fs::metadata(path).map_or(0, |data| data.mode());
+        if mode & 0o022 != 0 {
+            let message = format!(
+                "{} can be written by group or others (mode {:03o}) and is read as root",
+                quoted(&path.to_string_lossy()),
+                mode & 0o777
+            );
+            let place = Location::File(FileSpan {
+                file,
+                start: 0,
+                end: 0,
+            });
+            let order = map.begin_of(file);
+            findings.push(Finding::at(Code::W14, place, order, message));
+        }
+    }
+}
+
+/// Accounts that were looked up: their number, `None` for those unknown.
+#[derive(Debug, Default)]
+pub(super) struct Accounts(HashMap<Vec<u8>, Option<u32>>);
+
+impl Accounts {
+    /// E39 and W13.
+    pub(super) fn check(
+        &mut self,
+        service: &ServiceDraft,
+        options: &LoadOptions,
+        findings: &mut Findings,
+    ) {
+        let setting = service.settings.find(Slot::UserAccount);
+        let name = service.settings.text(Slot::UserAccount);
+        let (Some(setting), Some(name)) = (setting, name) else {
+            return;
+        };
+        if options.purpose == Purpose::Other {
+            return;
+        }
+        let look_up = || {
+            let name = std::str::from_utf8(name.as_bytes()).ok()?;
+            User::from_name(name).ok()?.map(|user| user.uid.as_raw())
+        };
+        let known = *self
+            .0
+            .entry(name.as_bytes().to_vec())
+            .or_insert_with(look_up);
+        let shown = quoted(&name.to_lossy());
+        match known {
+            None => {
+                let message = format!("the account {shown} is not known to the system");
+                findings.push(Finding::new(Code::E39, setting.argument, message));
+            }
+            Some(uid) => {
+                let other = uid != geteuid().as_raw() && options.privilege == Privilege::User;
+                if other && options.purpose == Purpose::ConfigTest {
+                    let message =
+                        format!("running programs as {shown} needs root, and this is not root");
+                    findings.push(Finding::new(Code::W13, setting.argument, message));
+                }
+            }
+        }
+    }
+}
