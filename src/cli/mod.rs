@@ -92,6 +92,7 @@ fn perform(session: &Session, command: Command) -> Outcome {
         Command::Reload => Err(Failure::message("reload: not in this version")),
         Command::Start => start::run(session),
         Command::Restart => restart::run(session),
-        Command::Demo | Command::Migrate(_) => Err(Failure::Told),
+        Command::Demo => demo::run(session),
+        Command::Migrate(_) => Err(Failure::Told),
     }
 }
