@@ -4,6 +4,7 @@
 //! those of shared memory (14.3) and never change their meaning.
 
 use std::fmt;
+use std::io;
 
 use crate::base::endpoint::Endpoint;
 use crate::base::moment::Moment;
@@ -161,6 +162,24 @@ pub struct ConnectFailure {
     pub errno: i32,
 }
 
+impl From<&io::Error> for ConnectFailure {
+    /// Sorts what the system said of a connect (14.3).
+    fn from(error: &io::Error) -> Self {
+        use io::ErrorKind;
+        let reason = match error.kind() {
+            ErrorKind::ConnectionRefused => Reason::Refused,
+            ErrorKind::TimedOut => Reason::TimedOut,
+            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Reason::Unreachable,
+            ErrorKind::ConnectionReset => Reason::Reset,
+            _ => Reason::Other,
+        };
+        Self {
+            reason,
+            errno: error.raw_os_error().unwrap_or(0),
+        }
+    }
+}
+
 /// One change of the shown state of a back end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct StateChange {
@@ -201,6 +220,28 @@ mod tests {
         }
         assert_eq!(ShownState::from_number(4), None);
         assert_eq!(Reason::from_number(9), None);
+    }
+
+    #[test]
+    fn what_the_system_says_of_a_connect_is_sorted() {
+        use rustix::io::Errno;
+        for (errno, reason) in [
+            (Errno::CONNREFUSED, Reason::Refused),
+            (Errno::TIMEDOUT, Reason::TimedOut),
+            (Errno::HOSTUNREACH, Reason::Unreachable),
+            (Errno::NETUNREACH, Reason::Unreachable),
+            (Errno::CONNRESET, Reason::Reset),
+            (Errno::ACCESS, Reason::Other),
+        ] {
+            let failure = ConnectFailure::from(&io::Error::from(errno));
+            assert_eq!(
+                failure,
+                ConnectFailure {
+                    reason,
+                    errno: errno.raw_os_error()
+                }
+            );
+        }
     }
 
     #[test]

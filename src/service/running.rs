@@ -1,0 +1,208 @@
+//! One running service: what all workers share of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::base::event::{Event, EventSink, InService};
+use crate::base::id::{BackendId, ConnectionCounter};
+use crate::base::limits::Limits;
+use crate::base::name::ServiceName;
+use crate::base::traffic::Traffic;
+use crate::config::model;
+use crate::policy::pool::{PoolBackend, PoolSettings};
+use crate::service::gate::{Descriptors, Gate};
+use crate::service::resolve::Resolver;
+use crate::service::table::{BackendFacts, BackendTable};
+use crate::status::publish::SegmentWriter;
+use crate::status::snapshot::{Phase, ServiceNumbers};
+
+/// What all services of a daemon share.
+pub struct Shared {
+    /// The fixed limits of this run.
+    pub limits: Limits,
+    /// Numbers for client connections.
+    pub connections: ConnectionCounter,
+    /// Descriptors that connections may use.
+    pub descriptors: Arc<Descriptors>,
+    /// Names and their addresses.
+    pub resolver: Arc<Resolver>,
+    /// Who is told what happens.
+    pub sink: Arc<dyn EventSink>,
+    /// How many workers there are.
+    pub workers: usize,
+    /// Whether every service and back end is as if it said `verbosity on`.
+    pub verbose: bool,
+    /// What the choice by chance begins with.
+    pub seed: u64,
+}
+
+/// Client connections of one worker since the start. Only that worker adds.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Counts {
+    accepted: AtomicU64,
+    no_backend: AtomicU64,
+    cut: AtomicU64,
+}
+
+fn add_one(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+impl Counts {
+    /// One more client was admitted.
+    pub fn accepted(&self) {
+        add_one(&self.accepted);
+    }
+
+    /// For one more client no back end was left.
+    pub fn no_backend(&self) {
+        add_one(&self.no_backend);
+    }
+
+    /// One more connection was cut by a stop.
+    pub fn cut(&self) {
+        add_one(&self.cut);
+    }
+}
+
+/// One running service.
+pub struct RunningService {
+    name: ServiceName,
+    verbose: bool,
+    address: SocketAddr,
+    idle_limits: Vec<Option<Duration>>,
+    counts: Vec<Counts>,
+    gate: Gate,
+    table: Arc<BackendTable>,
+}
+
+impl RunningService {
+    /// The service of `config`, published in `segment`.
+    pub fn new(config: &model::Service, shared: &Shared, segment: SegmentWriter) -> Self {
+        let backends = config.backends.iter().map(|backend| BackendFacts {
+            name: backend.name.clone(),
+            verbose: backend.verbosity || shared.verbose,
+            traffic: (0..shared.workers)
+                .map(|_| Arc::new(Traffic::default()))
+                .collect(),
+        });
+        let table = BackendTable::new(
+            config.name.clone(),
+            backends.collect(),
+            pool_settings(config, shared),
+            segment,
+            Arc::clone(&shared.sink),
+        );
+        let idle = config
+            .backends
+            .iter()
+            .map(|backend| config.idle_limit(backend).duration());
+        Self {
+            name: config.name.clone(),
+            verbose: config.verbosity || shared.verbose,
+            address: config.listen_address(),
+            idle_limits: idle.collect(),
+            counts: (0..shared.workers).map(|_| Counts::default()).collect(),
+            gate: Gate::new(
+                config.max_connections,
+                Arc::clone(&shared.descriptors),
+                shared.limits.log_repeat,
+            ),
+            table: Arc::new(table),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &ServiceName {
+        &self.name
+    }
+
+    /// The service as events name it.
+    pub fn named(&self) -> InService<'_> {
+        InService {
+            name: &self.name,
+            verbose: self.verbose,
+        }
+    }
+
+    /// The way in.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Its back ends.
+    pub fn table(&self) -> &Arc<BackendTable> {
+        &self.table
+    }
+
+    /// The counters of one worker.
+    pub fn counts(&self, worker: usize) -> &Counts {
+        &self.counts[worker]
+    }
+
+    /// For how long nothing may move on connections to `backend`.
+    pub fn idle_limit(&self, backend: BackendId) -> Option<Duration> {
+        self.idle_limits[backend.index()]
+    }
+
+    /// Says that the service listens.
+    pub fn announce_listening(&self, sink: &dyn EventSink) {
+        self.table.set_phase(Phase::Listening);
+        let backends = self.table.len();
+        sink.emit(&Event::Listening {
+            service: self.named(),
+            at: self.address,
+            backends,
+        });
+    }
+
+    /// Says that the service has ended.
+    pub fn announce_stopped(&self, sink: &dyn EventSink) {
+        sink.emit(&Event::Stopped {
+            service: self.named(),
+            cut: self.sum(|counts| &counts.cut),
+        });
+    }
+
+    /// Step 10: writes its numbers into shared memory.
+    ///
+    /// `heartbeat` is CLOCK_BOOTTIME in seconds.
+    pub fn publish(&self, heartbeat: u64) {
+        let numbers = ServiceNumbers {
+            active: self.gate.active(),
+            accepted: self.sum(|counts| &counts.accepted),
+            refused_deny: 0,
+            refused_allow: 0,
+            no_backend: self.sum(|counts| &counts.no_backend),
+        };
+        self.table.publish(&numbers, heartbeat);
+    }
+
+    fn sum(&self, counter: impl Fn(&Counts) -> &AtomicU64) -> u64 {
+        self.counts
+            .iter()
+            .map(|counts| counter(counts).load(Ordering::Relaxed))
+            .sum()
+    }
+}
+
+fn pool_settings(config: &model::Service, shared: &Shared) -> PoolSettings {
+    let backends = config.backends.iter().map(|backend| PoolBackend {
+        name: backend.name.clone(),
+        server: backend.server.clone(),
+        weight: backend.weight,
+        decay: backend.decay,
+        retries: backend.retries,
+        limit: backend.max_connections,
+    });
+    PoolSettings {
+        mode: config.dispatch,
+        reviving_interval: config.reviving_interval.duration(),
+        name_retry: shared.limits.name_retry,
+        seed: shared.seed,
+        backends: backends.collect(),
+    }
+}

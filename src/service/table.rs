@@ -1,0 +1,367 @@
+//! The one owner of what changes about the back ends of a service: a lock
+//! around the pure [`Pool`], with the record in shared memory and the event of
+//! every change written under that same lock.
+//!
+//! So a probe's result and a `tell` are ordered, and whoever reads the segment
+//! after a reply sees what the reply said. The lock is held for one decision,
+//! never across a wait. It goes on after a panic elsewhere: the pool checks its
+//! invariants itself.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::base::endpoint::{Endpoint, Host};
+use crate::base::event::{AtBackend, Event, EventSink};
+use crate::base::id::BackendId;
+use crate::base::moment::Moment;
+use crate::base::name::{BackendName, ServiceName};
+use crate::base::state::{ConnectFailure, ShownState, StateChange};
+use crate::base::traffic::Traffic;
+use crate::policy::pool::{Pool, PoolSettings, ProbeTicket, Released, Sample, Ticket, Tried};
+use crate::status::publish::SegmentWriter;
+use crate::status::snapshot::{BackendNumbers, Phase, ServiceNumbers};
+
+/// What never changes about a back end while its service runs.
+#[derive(Debug)]
+pub struct BackendFacts {
+    /// Its name.
+    pub name: BackendName,
+    /// Whether messages about it are logged.
+    pub verbose: bool,
+    /// Bytes moved for it, by worker.
+    pub traffic: Vec<Arc<Traffic>>,
+}
+
+/// Where a back end is reached: addresses, or a name to look up first.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Target {
+    /// These addresses, in the order to try.
+    Addresses(Arc<[SocketAddr]>),
+    /// A name and the port that goes with what it resolves to.
+    Name(Arc<str>, u16),
+}
+
+impl From<&Endpoint> for Target {
+    fn from(endpoint: &Endpoint) -> Self {
+        match &endpoint.host {
+            Host::Ip(ip) => Self::Addresses(Arc::from([SocketAddr::new(*ip, endpoint.port)])),
+            Host::Name(name) => Self::Name(Arc::clone(name), endpoint.port),
+        }
+    }
+}
+
+struct State {
+    pool: Pool,
+    targets: Vec<Target>,
+    /// `None` once the segment was removed, or given up to a successor.
+    segment: Option<SegmentWriter>,
+}
+
+/// The back ends of one service.
+pub struct BackendTable {
+    service: ServiceName,
+    backends: Vec<BackendFacts>,
+    state: Mutex<State>,
+    sink: Arc<dyn EventSink>,
+    revival: Notify,
+}
+
+impl BackendTable {
+    /// A table of `backends`, in the order of those in `settings`.
+    pub fn new(
+        service: ServiceName,
+        backends: Vec<BackendFacts>,
+        settings: PoolSettings,
+        segment: SegmentWriter,
+        sink: Arc<dyn EventSink>,
+    ) -> Self {
+        let targets = settings
+            .backends
+            .iter()
+            .map(|backend| (&backend.server).into())
+            .collect();
+        let pool = Pool::new(settings, Moment::now());
+        Self {
+            service,
+            backends,
+            state: Mutex::new(State {
+                pool,
+                targets,
+                segment: Some(segment),
+            }),
+            sink,
+            revival: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many back ends there are.
+    pub fn len(&self) -> usize {
+        self.backends.len()
+    }
+
+    /// Whether there is none; a configuration never makes such a table.
+    pub fn is_empty(&self) -> bool {
+        self.backends.is_empty()
+    }
+
+    /// The back end as events name it.
+    pub fn at(&self, backend: BackendId) -> AtBackend<'_> {
+        let facts = &self.backends[backend.index()];
+        AtBackend {
+            service: &self.service,
+            name: &facts.name,
+            verbose: facts.verbose,
+        }
+    }
+
+    /// The counters of `backend` that `worker` adds to.
+    pub fn traffic(&self, backend: BackendId, worker: usize) -> Arc<Traffic> {
+        Arc::clone(&self.backends[backend.index()].traffic[worker])
+    }
+
+    /// The back end called exactly `name`.
+    pub fn find(&self, name: &str) -> Option<BackendId> {
+        let position = self
+            .backends
+            .iter()
+            .position(|facts| facts.name.as_str() == name)?;
+        u32::try_from(position).ok().map(BackendId)
+    }
+
+    /// Steps 4 and 5: chooses a candidate for `client` and takes a place at it.
+    pub fn dispatch(
+        self: &Arc<Self>,
+        client: IpAddr,
+        tried: &Tried,
+    ) -> Option<(BackendSlot, Target)> {
+        let mut state = self.lock();
+        let ticket = state.pool.dispatch(client, tried)?;
+        let target = state.targets[ticket.backend().index()].clone();
+        drop(state);
+        let backend = ticket.backend();
+        let slot = BackendSlot {
+            table: Arc::clone(self),
+            backend,
+            step: SlotStep::Reserved(ticket),
+        };
+        Some((slot, target))
+    }
+
+    fn connect_failed(&self, ticket: Ticket, failure: ConnectFailure) {
+        let backend = ticket.backend();
+        let mut state = self.lock();
+        let change = state.pool.connect_failed(ticket, failure, Moment::now());
+        self.changed(&mut state, backend, change);
+    }
+
+    /// Publishes and reports a change, while the lock is still held.
+    fn changed(&self, state: &mut State, backend: BackendId, change: Option<StateChange>) {
+        let Some(change) = change else { return };
+        self.write_backend(state, backend);
+        self.sink.emit(&Event::StateChanged {
+            backend: self.at(backend),
+            change,
+        });
+        self.revival.notify_one();
+    }
+
+    /// An operator sets the state of a back end; gives what it was and is.
+    pub fn tell_state(&self, backend: BackendId, to: ShownState) -> StateChange {
+        let mut state = self.lock();
+        let change = state.pool.tell(backend, to, Moment::now());
+        self.changed(&mut state, backend, Some(change));
+        change
+    }
+
+    /// An operator gives a back end another address; gives the old one.
+    pub fn tell_server(&self, backend: BackendId, server: &Endpoint) -> Endpoint {
+        let mut state = self.lock();
+        let old = state.pool.set_server(backend, server.clone());
+        state.targets[backend.index()] = server.into();
+        if let Some(segment) = &mut state.segment {
+            segment.set_server(backend, &server.to_string());
+        }
+        self.write_backend(&mut state, backend);
+        self.sink.emit(&Event::ServerChanged {
+            backend: self.at(backend),
+            old: &old,
+            new: server,
+        });
+        old
+    }
+
+    /// When the next probe is due, if any.
+    pub fn next_probe(&self) -> Option<Instant> {
+        self.lock().pool.next_probe()
+    }
+
+    /// Waits until something changed that may bring a probe forward.
+    pub async fn revival_changed(&self) {
+        self.revival.notified().await;
+    }
+
+    /// Begins the next probe that is due, with where to connect to.
+    pub fn start_probe(&self) -> Option<(ProbeTicket, Target)> {
+        let mut state = self.lock();
+        let (ticket, change) = state.pool.start_probe(Moment::now())?;
+        let backend = ticket.backend();
+        let target = state.targets[backend.index()].clone();
+        self.changed(&mut state, backend, change);
+        Some((ticket, target))
+    }
+
+    /// Takes the result of a probe.
+    pub fn probe_ended(&self, ticket: ProbeTicket, result: Result<(), ConnectFailure>) {
+        let backend = ticket.backend();
+        let mut state = self.lock();
+        self.sink.emit(&Event::Probed {
+            backend: self.at(backend),
+            result,
+        });
+        let change = state.pool.probe_ended(ticket, result, Moment::now());
+        self.changed(&mut state, backend, change);
+        self.revival.notify_one();
+    }
+
+    /// Step 10: writes all numbers into shared memory.
+    pub fn publish(&self, service: &ServiceNumbers, heartbeat: u64) {
+        let mut state = self.lock();
+        if let Some(segment) = &mut state.segment {
+            segment.heartbeat(heartbeat);
+            segment.write_service(service);
+        }
+        for index in 0..self.backends.len() {
+            self.write_backend(&mut state, BackendId(index as u32));
+        }
+    }
+
+    fn write_backend(&self, state: &mut State, backend: BackendId) {
+        let numbers = self.numbers(&state.pool, backend);
+        if let Some(segment) = &mut state.segment {
+            segment.write_backend(backend, &numbers);
+        }
+    }
+
+    fn numbers(&self, pool: &Pool, backend: BackendId) -> BackendNumbers {
+        let view = pool.view(backend);
+        let traffic = &self.backends[backend.index()].traffic;
+        BackendNumbers {
+            state: view.state,
+            active: view.active,
+            total: view.total,
+            failures: view.failures,
+            consecutive_failures: view.consecutive_failures,
+            bytes_to_client: traffic.iter().map(|by_worker| by_worker.to_client()).sum(),
+            bytes_to_backend: traffic.iter().map(|by_worker| by_worker.to_backend()).sum(),
+            microseconds: view.microseconds,
+            usage: view.usage,
+            since: view.since,
+            reason: view.reason,
+            errno: view.errno.unsigned_abs(),
+            requests: 0,
+            replies: [0; 5],
+            first_byte_microseconds: view.first_byte_microseconds,
+            aborted: view.aborted,
+        }
+    }
+
+    /// Says in the segment what the service is doing.
+    pub fn set_phase(&self, phase: Phase) {
+        if let Some(segment) = &mut self.lock().segment {
+            segment.set_phase(phase);
+        }
+    }
+
+    /// Removes the segment; nothing is published any more.
+    pub fn remove_segment(&self) {
+        // Dropping it removes the object.
+        drop(self.lock().segment.take());
+    }
+}
+
+/// A client's place at a back end, from the choice to the end. What was not
+/// accounted for when it is dropped (a fault) is given back without a failure.
+pub struct BackendSlot {
+    table: Arc<BackendTable>,
+    backend: BackendId,
+    step: SlotStep,
+}
+
+enum SlotStep {
+    Reserved(Ticket),
+    Connected(Ticket),
+    Accounted,
+}
+
+impl BackendSlot {
+    /// The back end that was chosen.
+    pub fn backend(&self) -> BackendId {
+        self.backend
+    }
+
+    /// The connect succeeded: service begins.
+    pub fn connected(&mut self) {
+        self.step = match std::mem::replace(&mut self.step, SlotStep::Accounted) {
+            SlotStep::Reserved(ticket) => {
+                self.table.lock().pool.connected(&ticket);
+                SlotStep::Connected(ticket)
+            }
+            other => other,
+        };
+    }
+
+    /// The connect failed through the back end's fault.
+    pub fn failed(mut self, failure: ConnectFailure) {
+        match std::mem::replace(&mut self.step, SlotStep::Accounted) {
+            SlotStep::Reserved(ticket) => self.table.connect_failed(ticket, failure),
+            other => self.step = other,
+        }
+    }
+
+    /// The attempt was given up without being held against the back end.
+    pub fn released(mut self, why: Released) {
+        match std::mem::replace(&mut self.step, SlotStep::Accounted) {
+            SlotStep::Reserved(ticket) => self.table.lock().pool.release(ticket, why),
+            other => self.step = other,
+        }
+    }
+
+    /// The connection ended and is accounted for.
+    pub fn finished(mut self, sample: Sample) {
+        match std::mem::replace(&mut self.step, SlotStep::Accounted) {
+            SlotStep::Connected(ticket) => self.table.lock().pool.finish(ticket, sample),
+            other => self.step = other,
+        }
+    }
+}
+
+/// The sample of a connection whose account was lost to a fault.
+const NOTHING_MOVED: Sample = Sample {
+    bytes: 0,
+    duration: Duration::ZERO,
+    first_byte: None,
+};
+
+impl Drop for BackendSlot {
+    fn drop(&mut self) {
+        match std::mem::replace(&mut self.step, SlotStep::Accounted) {
+            SlotStep::Reserved(ticket) => {
+                self.table
+                    .lock()
+                    .pool
+                    .release(ticket, Released::NotHeldAgainst);
+            }
+            SlotStep::Connected(ticket) => {
+                self.table.lock().pool.finish(ticket, NOTHING_MOVED);
+            }
+            SlotStep::Accounted => {}
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A worker: one thread with a runtime and a relay engine of its own.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+
+use tokio::runtime;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::LocalSet;
+
+use crate::relay::driver::drive;
+use crate::relay::engine::{Engine, EngineSettings};
+use crate::relay::host::ListenerId;
+use crate::relay::mailbox::EngineHandle;
+use crate::service::connection::WorkerHost;
+use crate::service::running::{RunningService, Shared};
+
+/// What a worker tells the main thread.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Report {
+    /// A stop has closed all listeners of a worker.
+    ListenersClosed,
+    /// A worker has ended: its listeners are closed and its connections gone.
+    Ended,
+}
+
+/// A running worker.
+pub struct Worker {
+    /// Takes orders for its engine.
+    pub engine: EngineHandle,
+    thread: JoinHandle<()>,
+}
+
+/// What a worker begins with.
+pub struct Start {
+    /// Its number, from 0.
+    pub number: usize,
+    /// What all services share.
+    pub shared: Arc<Shared>,
+    /// All services, in order of the file.
+    pub services: Vec<Arc<RunningService>>,
+    /// The sockets that this worker listens on.
+    pub listeners: Vec<(ListenerId, OwnedFd)>,
+    /// How the engine works.
+    pub engine: EngineSettings,
+    /// Who hears of its end.
+    pub reports: UnboundedSender<Report>,
+}
+
+impl Worker {
+    /// Starts a worker and waits until it can accept.
+    ///
+    /// # Errors
+    ///
+    /// What the system says when the thread or its epoll set can't be made.
+    pub fn start(start: Start) -> io::Result<Self> {
+        let (ready, engine) = mpsc::sync_channel(1);
+        let thread = thread::Builder::new()
+            .name(format!("worker {}", start.number))
+            .spawn(move || run(start, &ready))?;
+        let engine = engine
+            .recv()
+            .map_err(|_| io::Error::other("worker ended at once"))??;
+        Ok(Self { engine, thread })
+    }
+
+    /// Waits for the end of the thread.
+    pub fn join(self) {
+        // A panic of the thread was reported where it happened.
+        let _ = self.thread.join();
+    }
+}
+
+fn run(start: Start, ready: &mpsc::SyncSender<io::Result<EngineHandle>>) {
+    let (reports, shared) = (start.reports.clone(), Arc::clone(&start.shared));
+    let result = runtime::Builder::new_current_thread().enable_all().build();
+    let ended = result.and_then(|runtime| {
+        let engine = assemble(start)?;
+        // The receiver waits for exactly this message.
+        let _ = ready.send(Ok(engine.handle()));
+        runtime.block_on(LocalSet::new().run_until(drive(engine)))
+    });
+    if let Err(error) = ended {
+        let what = format!("a worker ended: {error}");
+        shared
+            .sink
+            .emit(&crate::base::event::Event::Fault { what: &what });
+        // Nobody waits any more if the worker had begun to serve.
+        let _ = ready.try_send(Err(error));
+    }
+    // The main thread may be gone already; then nobody needs to know.
+    let _ = reports.send(Report::Ended);
+}
+
+fn assemble(start: Start) -> io::Result<Engine<WorkerHost>> {
+    let reports = start.reports;
+    let listeners_closed = Box::new(move || {
+        let _ = reports.send(Report::ListenersClosed);
+    });
+    let host = WorkerHost::new(
+        start.shared,
+        &start.services,
+        start.number,
+        listeners_closed,
+    );
+    let mut engine = Engine::new(host, start.engine)?;
+    let handle = engine.handle();
+    engine.host_mut().serve(handle);
+    for (listener, socket) in start.listeners {
+        engine.add_listener(listener, socket)?;
+    }
+    Ok(engine)
+}
