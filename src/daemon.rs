@@ -1,18 +1,57 @@
 //! Builds the rooms, joins them, and drains them at the end.
+//!
+//! [`listen`] binds before the process detaches, [`run`] does the rest: the
+//! main thread gets a runtime for signals, the control socket, probes, look-ups
+//! and publishing; each worker is a thread of its own. What `run` made is gone
+//! when it returns, on success and on failure.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::runtime;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, LocalSet};
+use tokio::time::MissedTickBehavior;
 
+use crate::base::clock::Clock;
+use crate::base::event::EventSink;
 use crate::base::limits::Limits;
-use crate::config::model::Config;
-use crate::control::rundir::RunDir;
+use crate::base::moment::Moment;
+use crate::config::model::{self, Config, HeaderInspection, ServiceKind};
+use crate::control::rundir::{RunDir, RunDirError};
+use crate::control::server::ControlServer;
+use crate::process::identity;
+use crate::process::signals::Signals;
+use crate::relay::engine::EngineSettings;
+use crate::relay::host::ListenerId;
+use crate::service::gate::Descriptors;
+use crate::service::listener::{self, ListenError};
+use crate::service::resolve::{self, Resolver};
+use crate::service::revival::{Prober, revive};
+use crate::service::running::{RunningService, Shared};
+use crate::service::worker::{Report, Start, Worker};
+use crate::status::owner;
+use crate::status::publish::{CreateError, SegmentWriter};
+use crate::status::snapshot::{BackendFacts, Phase, SegmentHeader, ServiceFacts};
+use crate::telemetry::console::Console;
 use crate::telemetry::level::Facility;
+use crate::telemetry::log::{Log, LogSettings};
+
+mod drain;
+mod orders;
+
+/// How often the numbers in shared memory are renewed: at least every 200 ms
+/// (14.3), with room for a tick that comes late.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(150);
 
 /// What the command line says about a daemon.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "read by the daemon itself")]
 pub(crate) struct Options {
     /// Number of worker threads, at least 1.
     pub(crate) workers: usize,
@@ -28,8 +67,8 @@ pub(crate) struct Options {
     pub(crate) facility: Facility,
     /// Whether every block is as if it said `verbosity on`.
     pub(crate) verbose: bool,
-    /// Whether messages also go to stderr.
-    pub(crate) console: bool,
+    /// Whether and how messages also go to stderr.
+    pub(crate) console: Console,
     /// Where the control socket lies.
     pub(crate) run_dir: RunDir,
     /// Socket of the syslog service, if not the system's.
@@ -37,44 +76,309 @@ pub(crate) struct Options {
 }
 
 /// The listening sockets of all services, in order of the file.
-pub(crate) struct Listeners(());
-
-/// Why a service cannot listen.
-#[derive(Debug, Error)]
-#[error("service {service}: cannot listen")]
-pub(crate) struct ListenError {
-    service: String,
-}
+pub(crate) struct Listeners(Vec<Vec<OwnedFd>>);
 
 /// Why a daemon did not begin to serve, or ended without being told.
 #[derive(Debug, Error)]
-#[error("this build has no daemon")]
-pub(crate) struct RunError;
+pub(crate) enum RunError {
+    /// A runtime, thread or epoll set could not be made.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+    /// The control socket could not be made.
+    #[error("cannot make the control socket {path}: {source}")]
+    Control {
+        /// Its path.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The directory of the control socket is not fit.
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+    /// The shared memory of a service could not be made.
+    #[error("service {service}: {source}")]
+    Segment {
+        /// Name of the service.
+        service: String,
+        /// What is in the way.
+        source: CreateError,
+    },
+}
 
 /// Binds and listens for all services.
 ///
 /// # Errors
 ///
 /// One [`ListenError`] for each service that cannot listen; then none does.
-pub(crate) fn listen(config: &Config, _options: &Options) -> Result<Listeners, Vec<ListenError>> {
-    match config.services.first() {
-        Some(_) => Ok(Listeners(())),
-        None => Err(vec![ListenError {
-            service: String::new(),
-        }]),
+pub(crate) fn listen(config: &Config, options: &Options) -> Result<Listeners, Vec<ListenError>> {
+    let count = listener::sockets_for_each(config.services.len(), options.workers);
+    let (mut opened, mut errors) = (Vec::new(), Vec::new());
+    for service in &config.services {
+        match listener::Listeners::open(service, count) {
+            Ok(sockets) => opened.push(sockets.into_sockets()),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        Ok(Listeners(opened))
+    } else {
+        Err(errors)
     }
 }
 
-/// Serves until told to stop.
+/// Serves until told to stop. Call it after detaching; `ready` is called when
+/// all services accept clients.
 ///
 /// # Errors
 ///
-/// [`RunError`]; then `ready` was not called.
+/// [`RunError`] when something could not be made; then `ready` was not called.
 pub(crate) fn run(
-    _config: &Config,
-    _options: &Options,
-    _listeners: Listeners,
-    _ready: impl FnOnce(),
+    config: &Config,
+    options: &Options,
+    listeners: Listeners,
+    ready: impl FnOnce(),
 ) -> Result<(), RunError> {
-    Err(RunError)
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(resolve::MAX_RUNNING)
+        .build()?;
+    let tasks = LocalSet::new();
+    let result = runtime.block_on(tasks.run_until(async {
+        let daemon = Daemon::build(config, options, listeners)?;
+        ready();
+        daemon.serve().await;
+        Ok(())
+    }));
+    drop(tasks);
+    // A look-up that hangs must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+/// A daemon that serves.
+struct Daemon {
+    services: Vec<Arc<RunningService>>,
+    workers: Vec<Worker>,
+    reports: UnboundedReceiver<Report>,
+    orders: UnboundedReceiver<orders::Stop>,
+    signals: Signals,
+    sink: Arc<dyn EventSink>,
+    grace: Duration,
+    control: ControlTask,
+}
+
+/// The task that serves the control socket, and what ends it.
+struct ControlTask {
+    end: oneshot::Sender<()>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl ControlTask {
+    fn begin(server: ControlServer, told: orders::Told, limit: Duration) -> Self {
+        let (end, ended) = oneshot::channel::<()>();
+        // A sender that is gone means the same as one that said so.
+        let ended = async move {
+            let _ = ended.await;
+        };
+        let task = tokio::task::spawn_local(server.serve_until(Rc::new(told), limit, ended));
+        Self { end, task }
+    }
+
+    /// Lets replies under way finish and removes the socket.
+    async fn end(self) {
+        drop(self.end);
+        // What went wrong there does not concern the end of the daemon.
+        let _ = self.task.await;
+    }
+}
+
+impl Daemon {
+    fn build(config: &Config, options: &Options, listeners: Listeners) -> Result<Self, RunError> {
+        let signals = Signals::listen()?;
+        let sink: Arc<dyn EventSink> = Arc::new(open_log(options)?);
+        let (control, socket) = bind_control(options)?;
+        let shared = Arc::new(shared(options, Arc::clone(&sink))?);
+        let services = make_services(config, &shared, &socket)?;
+        let (report, reports) = mpsc::unbounded_channel();
+        let workers = start_workers(options, &shared, &services, listeners, &report)?;
+        let (stops, stop_orders) = mpsc::unbounded_channel();
+        let told = orders::Told::new(services.clone(), config.path.clone(), stops);
+        let control = ControlTask::begin(control, told, options.limits.control);
+        begin_upkeep(&services, &shared);
+        services
+            .iter()
+            .for_each(|service| service.announce_listening(&*sink));
+        Ok(Self {
+            services,
+            workers,
+            reports,
+            orders: stop_orders,
+            signals,
+            sink,
+            grace: options.limits.grace,
+            control,
+        })
+    }
+}
+
+fn open_log(options: &Options) -> io::Result<Log> {
+    Log::start(LogSettings {
+        facility: options.facility,
+        syslog: options.syslog.clone(),
+        console: options.console,
+        activity: options.activity,
+        verbose: options.verbose,
+        repeat: options.limits.log_repeat,
+        clock: Clock::local(),
+    })
+}
+
+fn bind_control(options: &Options) -> Result<(ControlServer, String), RunError> {
+    options.run_dir.ensure()?;
+    let path = options.run_dir.socket_path(std::process::id())?;
+    let shown = path.display().to_string();
+    let server = ControlServer::bind(&path).map_err(|source| RunError::Control {
+        path: shown.clone(),
+        source,
+    })?;
+    Ok((server, shown))
+}
+
+/// The segment of a service, with everything that is known at the start.
+fn create_segment(
+    config: &Config,
+    service: &model::Service,
+    socket: &str,
+) -> Result<SegmentWriter, CreateError> {
+    let header = SegmentHeader {
+        key: service.shm_key(),
+        pid: std::process::id(),
+        started: Moment::now().unix,
+        heartbeat: owner::boottime_seconds(),
+        fingerprint: config.fingerprint,
+        phase: Phase::Starting,
+        socket: socket.to_owned(),
+        process_start: owner::own_process_start().unwrap_or(0),
+    };
+    let backends: Vec<BackendFacts> = service.backends.iter().map(backend_facts).collect();
+    SegmentWriter::create(&header, &service_facts(service), &backends)
+}
+
+fn service_facts(service: &model::Service) -> ServiceFacts {
+    ServiceFacts {
+        name: service.name.to_string(),
+        mode: service.dispatch.to_string(),
+        port: service.port,
+        bind: service.bind.ip(),
+        http: matches!(service.kind, ServiceKind::Http(_)),
+        shallow: matches!(service.kind, ServiceKind::Http(HeaderInspection::Shallow)),
+        max_connections: service.max_connections.as_number(),
+    }
+}
+
+fn backend_facts(backend: &model::Backend) -> BackendFacts {
+    BackendFacts {
+        name: backend.name.to_string(),
+        server: backend.server.to_string(),
+        weight: u32::from(backend.weight.get()),
+        decay: u32::from(backend.decay.get()),
+        retries: u32::from(backend.retries),
+        max_connections: backend.max_connections.as_number(),
+    }
+}
+
+fn shared(options: &Options, sink: Arc<dyn EventSink>) -> io::Result<Shared> {
+    let limit = identity::raise_descriptor_limit()?;
+    let open = identity::open_descriptors() as u64 + 4 * options.workers as u64;
+    Ok(Shared {
+        limits: options.limits,
+        connections: Default::default(),
+        descriptors: Arc::new(Descriptors::new(limit, open)),
+        resolver: Arc::new(Resolver::new(
+            options.dns_ttl,
+            options.limits.connect,
+            resolve::ask_system,
+            runtime::Handle::current(),
+        )),
+        sink,
+        workers: options.workers,
+        verbose: options.verbose,
+        seed: Moment::now().unix ^ u64::from(std::process::id()).rotate_left(32),
+    })
+}
+
+fn make_services(
+    config: &Config,
+    shared: &Shared,
+    socket: &str,
+) -> Result<Vec<Arc<RunningService>>, RunError> {
+    let make = |service: &model::Service| {
+        let segment =
+            create_segment(config, service, socket).map_err(|source| RunError::Segment {
+                service: service.name.to_string(),
+                source,
+            })?;
+        Ok(Arc::new(RunningService::new(service, shared, segment)))
+    };
+    config.services.iter().map(make).collect()
+}
+
+fn start_workers(
+    options: &Options,
+    shared: &Arc<Shared>,
+    services: &[Arc<RunningService>],
+    listeners: Listeners,
+    reports: &mpsc::UnboundedSender<Report>,
+) -> io::Result<Vec<Worker>> {
+    let mut by_worker: Vec<Vec<(ListenerId, OwnedFd)>> =
+        (0..options.workers).map(|_| Vec::new()).collect();
+    for (service, sockets) in (0u32..).zip(listeners.0) {
+        // A service with a single socket belongs to one worker; services are
+        // then spread over the workers.
+        let first = if sockets.len() == 1 {
+            service as usize
+        } else {
+            0
+        };
+        for (step, socket) in sockets.into_iter().enumerate() {
+            by_worker[(first + step) % options.workers].push((ListenerId(service), socket));
+        }
+    }
+    let start = |(number, listeners)| {
+        Worker::start(Start {
+            number,
+            shared: Arc::clone(shared),
+            services: services.to_vec(),
+            listeners,
+            engine: EngineSettings {
+                buffer_size: options.buffer_size,
+            },
+            reports: reports.clone(),
+        })
+    };
+    by_worker.into_iter().enumerate().map(start).collect()
+}
+
+/// Begins what goes on beside the connections: probes and publishing.
+fn begin_upkeep(services: &[Arc<RunningService>], shared: &Shared) {
+    let prober = Rc::new(Prober {
+        resolver: Arc::clone(&shared.resolver),
+        limit: shared.limits.probe,
+    });
+    for service in services {
+        tokio::task::spawn_local(revive(Arc::clone(service.table()), Rc::clone(&prober)));
+    }
+    tokio::task::spawn_local(publish(services.to_vec()));
+}
+
+async fn publish(services: Vec<Arc<RunningService>>) {
+    let mut ticks = tokio::time::interval(PUBLISH_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let heartbeat = owner::boottime_seconds();
+        services
+            .iter()
+            .for_each(|service| service.publish(heartbeat));
+    }
 }

@@ -22,6 +22,7 @@ use crate::config::model::Config;
 use crate::daemon::{self, Listeners};
 use crate::process::background::{self, Notifier, Role, Waiter};
 use crate::process::identity;
+use crate::telemetry;
 
 /// Starts all services of the file.
 ///
@@ -94,6 +95,10 @@ pub(super) fn serve(
 pub(super) fn daemon_options(session: &Session) -> daemon::Options {
     let options = &session.options;
     let syslog = std::env::var_os("CROSSROADS_SYSLOG").filter(|path| !path.is_empty());
+    let console = match options.foreground {
+        true => telemetry::console::Console::foreground(|name| std::env::var_os(name)),
+        false => telemetry::console::Console::Off,
+    };
     daemon::Options {
         workers: options.workers,
         buffer_size: options.buffer_size,
@@ -102,7 +107,7 @@ pub(super) fn daemon_options(session: &Session) -> daemon::Options {
         activity: options.activity,
         facility: options.facility,
         verbose: options.verbose,
-        console: options.foreground,
+        console,
         run_dir: session.run_dir.clone(),
         syslog: syslog.map(PathBuf::from),
     }

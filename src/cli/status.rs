@@ -6,7 +6,7 @@ use crate::cli::console::Console;
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::find::{Place, Sighting, Standing, Survey};
 use crate::cli::render::{self, Figures, RunningService, ServiceStatus, StatusReport, TextStyle};
-use crate::cli::session::{Known, Session};
+use crate::cli::session::Session;
 use crate::config::diagnostic::Colours;
 use crate::status::owner::heartbeat_age;
 use crate::status::snapshot::ServiceSnapshot;
