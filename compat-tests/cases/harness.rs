@@ -13,7 +13,10 @@ fn an_echoing_backend_returns_what_a_client_sends() {
     client.finish_sending();
 
     assert_eq!(client.rest(), (Vec::new(), Ending::Fin));
-    assert_eq!((backend.accepted(), backend.received(), backend.sent()), (1, 10, 10));
+    assert_eq!(
+        (backend.accepted(), backend.received(), backend.sent()),
+        (1, 10, 10)
+    );
 }
 
 #[test]
@@ -154,5 +157,7 @@ fn syslog_lines_are_collected_also_after_the_socket_was_made_anew() {
     say(&sandbox, "<28>Jan  1 00:00:00 host crossroads[7]: second").unwrap();
 
     assert_eq!((first.facility, first.pid), (3, 7));
-    sandbox.syslog.await_exactly(crate::harness::Level::Warning, "second");
+    sandbox
+        .syslog
+        .await_exactly(crate::harness::Level::Warning, "second");
 }

@@ -1,4 +1,69 @@
 //! The cases, by feature. Each names its evidence and the conformance cases of
 //! the specification (section 17) that it shows.
 
+mod addresses;
+mod commands;
+mod daemon;
+mod dispatch;
+mod failover;
 mod harness;
+mod language;
+mod lifecycle;
+mod limits;
+mod relay;
+mod revival;
+mod status;
+mod storm;
+mod syslog;
+mod tell;
+mod time_outs;
+
+use crate::harness::{Backend, Proxy, Setup};
+
+/// The three back ends of most cases; each says its name and then echoes.
+struct Trees {
+    maple: Backend,
+    birch: Backend,
+    cedar: Backend,
+}
+
+impl Trees {
+    fn new() -> Self {
+        Self {
+            maple: Backend::banner("maple"),
+            birch: Backend::banner("birch"),
+            cedar: Backend::banner("cedar"),
+        }
+    }
+
+    /// A service `shop` with all three, none of them with statements of its own.
+    fn behind(&self, service: &str) -> Setup {
+        Setup::new(service)
+            .backend("maple", self.maple.server(), "")
+            .backend("birch", self.birch.server(), "")
+            .backend("cedar", self.cedar.server(), "")
+    }
+}
+
+/// The first letters of back end names, as the specification writes sequences.
+fn initials(names: &[String]) -> String {
+    names
+        .iter()
+        .filter_map(|name| name.chars().next())
+        .collect()
+}
+
+/// Serves `count` clients, each to the end of its accounting before the next
+/// one comes, and gives the initials of who served. Needs the flag `-a`.
+fn accounted_visits(proxy: &Proxy, count: usize) -> String {
+    let syslog = &proxy.sandbox().syslog;
+    let before = syslog.matching("ending shop").len();
+    let names: Vec<String> = (1..=count)
+        .map(|ended| {
+            let name = proxy.visit();
+            syslog.await_lines("ending shop", before + ended);
+            name
+        })
+        .collect();
+    initials(&names)
+}

@@ -255,8 +255,14 @@ fn accept(listener: &TcpListener, woken: &UnixStream, serve: &Serve, shared: &Ar
 fn attend(stream: TcpStream, serve: Serve, shared: Arc<Shared>) {
     let number = shared.accepted.fetch_add(1, Ordering::SeqCst);
     stream.set_nonblocking(false).expect("blocking");
-    let handle = stream.try_clone().expect("a second handle of the connection");
-    shared.open.lock().expect("the connections").insert(number, handle);
+    let handle = stream
+        .try_clone()
+        .expect("a second handle of the connection");
+    shared
+        .open
+        .lock()
+        .expect("the connections")
+        .insert(number, handle);
     let peer = Peer {
         stream,
         received: Arc::clone(&shared.received),

@@ -45,9 +45,7 @@ impl Blackhole {
 /// Connects until a connect hangs; gives the connections that came through.
 fn fill(address: SocketAddr) -> Vec<TcpStream> {
     let mut filling = Vec::new();
-    while let Ok(stream) =
-        TcpStream::connect_timeout(&address, Duration::from_millis(300))
-    {
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
         filling.push(stream);
         assert!(filling.len() < 100, "the queue of {address} never fills");
     }

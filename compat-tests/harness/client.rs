@@ -50,7 +50,8 @@ impl Client {
 
     /// Sends all of `bytes`, or says why not.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.stream.set_write_timeout(Some(Deadline::usual().left()))?;
+        self.stream
+            .set_write_timeout(Some(Deadline::usual().left()))?;
         self.stream.write_all(bytes)
     }
 
@@ -154,7 +155,9 @@ impl Client {
     #[track_caller]
     fn read_some(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<usize, Ending> {
         loop {
-            self.stream.set_read_timeout(Some(deadline.left())).expect("timeout");
+            self.stream
+                .set_read_timeout(Some(deadline.left()))
+                .expect("timeout");
             match self.stream.read(buffer) {
                 Ok(read) => return Ok(read),
                 Err(error) => match error.kind() {

@@ -21,7 +21,7 @@ impl Golden {
     }
 
     /// Replaces every `from`.
-    pub(crate) fn replacing(mut self, from: impl ToString, to: &str) -> Self {
+    pub(crate) fn replacing(mut self, from: &impl ToString, to: &str) -> Self {
         self.text = self.text.replace(&from.to_string(), to);
         self
     }
@@ -37,11 +37,15 @@ impl Golden {
     /// `CROSSROADS_BLESS=1` writes that file instead.
     #[track_caller]
     pub(crate) fn assert_equals(&self, name: &str) {
-        let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "compat-tests/golden", name].iter().collect();
+        let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "compat-tests/golden", name]
+            .iter()
+            .collect();
         let old = std::fs::read_to_string(&path).unwrap_or_default();
         let (evidence, expected) = old.split_once('\n').unwrap_or(("decided", ""));
         assert!(
-            ["documented", "inferred", "decided"].iter().any(|word| evidence.starts_with(word)),
+            ["documented", "inferred", "decided"]
+                .iter()
+                .any(|word| evidence.starts_with(word)),
             "{name}: the first line must say what the text proves"
         );
         if std::env::var_os("CROSSROADS_BLESS").is_some() {

@@ -67,7 +67,11 @@ pub(crate) fn mounted(pairs: &[(&Path, &str)]) -> Option<Vec<OsString>> {
         script += &format!("mount --bind '{replacement}' '{original}' && ");
     }
     script += "exec \"$@\"";
-    Some(["unshare", "--mount", "sh", "-c", &script, "sh"].map(Into::into).to_vec())
+    Some(
+        ["unshare", "--mount", "sh", "-c", &script, "sh"]
+            .map(Into::into)
+            .to_vec(),
+    )
 }
 
 fn can_unshare(what: &str) -> bool {

@@ -32,7 +32,8 @@ impl Process {
 
     /// Whether it exists and is no zombie.
     pub(crate) fn is_alive(self) -> bool {
-        self.stat().is_some_and(|fields| fields[0] != "Z" && fields[0] != "X")
+        self.stat()
+            .is_some_and(|fields| fields[0] != "Z" && fields[0] != "X")
     }
 
     /// Its state letter, e.g. `T` for stopped.
@@ -47,24 +48,35 @@ impl Process {
 
     /// Its group of processes.
     pub(crate) fn group(self) -> u32 {
-        self.stat().expect("a live process")[2].parse().expect("a number")
+        self.stat().expect("a live process")[2]
+            .parse()
+            .expect("a number")
     }
 
     /// Number of its controlling terminal, 0 for none.
     pub(crate) fn terminal(self) -> i64 {
-        self.stat().expect("a live process")[4].parse().expect("a number")
+        self.stat().expect("a live process")[4]
+            .parse()
+            .expect("a number")
     }
 
     /// Time of the processor it has used.
     pub(crate) fn cpu(self) -> Duration {
         let fields = self.stat().expect("a live process");
-        let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+        let ticks: u64 = fields[11..13]
+            .iter()
+            .map(|field| field.parse::<u64>().unwrap())
+            .sum();
         Duration::from_millis(ticks * 1000 / TICKS)
     }
 
     /// Its resident memory in bytes.
     pub(crate) fn memory(self) -> u64 {
-        let kib: u64 = self.status("VmRSS").trim_end_matches(" kB").parse().expect("a number");
+        let kib: u64 = self
+            .status("VmRSS")
+            .trim_end_matches(" kB")
+            .parse()
+            .expect("a number");
         kib * 1024
     }
 
@@ -107,7 +119,9 @@ impl Process {
     /// Waits until it has gone.
     #[track_caller]
     pub(crate) fn await_end(self) {
-        until(&format!("the end of process {}", self.0), || !self.is_alive());
+        until(&format!("the end of process {}", self.0), || {
+            !self.is_alive()
+        });
     }
 
     /// The fields of its `stat` after the name; the first is the state.

@@ -16,11 +16,17 @@ use super::{Deadline, eventually};
 /// What a finished command leaves: its exit code and its output.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
+    #[expect(
+        dead_code,
+        reason = "shown by Debug in the message of a failed assertion"
+    )]
     what: String,
     /// Exit code; `None` when a signal ended it.
     pub(crate) code: Option<i32>,
     /// All of its standard output.
     pub(crate) stdout: String,
+    /// The same as bytes.
+    pub(crate) bytes: Vec<u8>,
     /// All of its standard error output.
     pub(crate) stderr: String,
 }
@@ -85,7 +91,11 @@ pub(crate) struct Program {
 
 impl Program {
     /// `wrapper` is put in front of the program, e.g. `unshare -m`.
-    pub(crate) fn new(program: impl AsRef<OsStr>, wrapper: &[OsString], directory: PathBuf) -> Self {
+    pub(crate) fn new(
+        program: impl AsRef<OsStr>,
+        wrapper: &[OsString],
+        directory: PathBuf,
+    ) -> Self {
         let mut words = wrapper.to_vec();
         words.push(program.as_ref().to_owned());
         Self {
@@ -99,13 +109,15 @@ impl Program {
 
     /// Adds arguments.
     pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.words.extend(args.into_iter().map(|word| word.as_ref().to_owned()));
+        self.words
+            .extend(args.into_iter().map(|word| word.as_ref().to_owned()));
         self
     }
 
     /// Sets a variable of the environment.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.environment.push((name.into(), value.as_ref().to_owned()));
+        self.environment
+            .push((name.into(), value.as_ref().to_owned()));
         self
     }
 
@@ -210,8 +222,9 @@ impl Running {
         Run {
             what: self.what.clone(),
             code: status.code(),
-            stdout,
-            stderr,
+            stdout: String::from_utf8_lossy(&stdout).into_owned(),
+            bytes: stdout,
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
         }
     }
 
@@ -221,13 +234,13 @@ impl Running {
         deadline: Deadline,
         name: &str,
         stream: impl Fn(&Self) -> &Receiver<Vec<u8>>,
-    ) -> String {
+    ) -> Vec<u8> {
         let mut all = Vec::new();
         loop {
             match stream(self).recv_timeout(deadline.left()) {
                 Ok(bytes) => all.extend(bytes),
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
-                    return String::from_utf8_lossy(&all).into_owned();
+                    return all;
                 }
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!(
                     "{}: {name} is still open at the deadline; so far: {}",

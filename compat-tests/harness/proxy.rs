@@ -143,27 +143,40 @@ impl Proxy {
     #[track_caller]
     pub(crate) fn number(&self, backend: &str, field: &str) -> u64 {
         let status = self.status();
-        status.service(&self.services[0].name).backend(backend).number(field)
+        status
+            .service(&self.services[0].name)
+            .backend(backend)
+            .number(field)
     }
 
     /// The state of a back end of the first service.
     #[track_caller]
     pub(crate) fn state(&self, backend: &str) -> String {
         let status = self.status();
-        status.service(&self.services[0].name).backend(backend).state().to_owned()
+        status
+            .service(&self.services[0].name)
+            .backend(backend)
+            .state()
+            .to_owned()
     }
 
     /// The reason of a back end of the first service.
     #[track_caller]
     pub(crate) fn reason(&self, backend: &str) -> String {
         let status = self.status();
-        status.service(&self.services[0].name).backend(backend).text("reason").to_owned()
+        status
+            .service(&self.services[0].name)
+            .backend(backend)
+            .text("reason")
+            .to_owned()
     }
 
     /// Waits until a back end of the first service is in `state`.
     #[track_caller]
     pub(crate) fn await_state(&self, backend: &str, state: &str) {
-        until(&format!("{backend} is {state}"), || self.state(backend) == state);
+        until(&format!("{backend} is {state}"), || {
+            self.state(backend) == state
+        });
     }
 
     /// Waits until no connection is active, in the first service and in all of
@@ -174,7 +187,10 @@ impl Proxy {
             let status = self.status();
             let shop = status.service(&self.services[0].name);
             shop.number("active") == 0
-                && shop.backends().iter().all(|backend| backend.number("active") == 0)
+                && shop
+                    .backends()
+                    .iter()
+                    .all(|backend| backend.number("active") == 0)
         });
     }
 

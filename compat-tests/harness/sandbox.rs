@@ -12,9 +12,9 @@ use super::program::Program;
 use super::syslog::{Level, Syslog};
 use super::{Process, Segment};
 
-/// The variable that tells the program where its control sockets live, and
-/// tells us which processes are ours.
-pub(crate) const RUN_DIR: &str = "CROSSROADS_RUN_DIR";
+/// A variable that every process of a sandbox inherits; it tells us which
+/// processes are ours.
+const MARK: &str = "CROSSROADS_CASE";
 
 /// A temporary directory, a RUNDIR, keys of shared memory and a syslog that
 /// belong to one case.
@@ -62,7 +62,9 @@ impl Sandbox {
         let Ok(entries) = std::fs::read_dir(self.run_dir()) else {
             return Vec::new();
         };
-        entries.map(|entry| entry.expect("an entry").path()).collect()
+        entries
+            .map(|entry| entry.expect("an entry").path())
+            .collect()
     }
 
     /// Writes a file and gives its path; directories on the way are made.
@@ -117,7 +119,8 @@ impl Sandbox {
     /// A run of another program in the same surroundings.
     pub(crate) fn other_program(&self, program: impl AsRef<std::ffi::OsStr>) -> Program {
         Program::new(program, &self.wrapper, self.path().to_owned())
-            .env(RUN_DIR, self.run_dir())
+            .env(MARK, self.path())
+            .env("CROSSROADS_RUN_DIR", self.run_dir())
             .env("CROSSROADS_SYSLOG", self.syslog.path())
             .env("NO_COLOR", "")
             .env("TZ", "UTC")
@@ -125,8 +128,8 @@ impl Sandbox {
 
     /// The processes that were started in this sandbox and still run.
     pub(crate) fn processes(&self) -> Vec<Process> {
-        let run_dir = self.run_dir();
-        let mut all = Process::with_environment(RUN_DIR, run_dir.to_str().expect("a path"));
+        let place = self.path().to_str().expect("a path of text");
+        let mut all = Process::with_environment(MARK, place);
         all.retain(|process| process.is_alive());
         all
     }
@@ -162,8 +165,14 @@ impl Drop for Sandbox {
             return;
         }
         assert!(left.is_empty(), "left over: {left:#?}");
-        let malformed: Vec<_> = log.iter().filter(|line| line.level == Level::Other).collect();
-        assert!(malformed.is_empty(), "log lines of another shape: {malformed:#?}");
+        let malformed: Vec<_> = log
+            .iter()
+            .filter(|line| line.level == Level::Other)
+            .collect();
+        assert!(
+            malformed.is_empty(),
+            "log lines of another shape: {malformed:#?}"
+        );
     }
 }
 

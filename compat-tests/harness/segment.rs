@@ -47,16 +47,24 @@ impl Segment {
 
     /// Reads `N` bytes at `offset`.
     pub(crate) fn read<const N: usize>(&self, offset: u64) -> [u8; N] {
-        let file = OpenOptions::new().read(true).open(&self.path).expect("the object");
+        let file = OpenOptions::new()
+            .read(true)
+            .open(&self.path)
+            .expect("the object");
         let mut bytes = [0; N];
-        file.read_exact_at(&mut bytes, offset).expect("bytes of the object");
+        file.read_exact_at(&mut bytes, offset)
+            .expect("bytes of the object");
         bytes
     }
 
     /// Overwrites bytes at `offset`, as no honest program does.
     pub(crate) fn tamper(&self, offset: u64, bytes: &[u8]) {
-        let file = OpenOptions::new().write(true).open(&self.path).expect("the object");
-        file.write_all_at(bytes, offset).expect("write to the object");
+        let file = OpenOptions::new()
+            .write(true)
+            .open(&self.path)
+            .expect("the object");
+        file.write_all_at(bytes, offset)
+            .expect("write to the object");
     }
 
     /// Removes it.

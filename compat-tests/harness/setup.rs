@@ -51,7 +51,11 @@ impl Setup {
     pub(crate) fn backend(mut self, name: &str, server: impl AsRef<str>, body: &str) -> Self {
         let service = self.services.last_mut().expect("a service");
         let server = server.as_ref();
-        write!(service.body, "\n    backend {name} {{ server {server}; {body} }}").unwrap();
+        write!(
+            service.body,
+            "\n    backend {name} {{ server {server}; {body} }}"
+        )
+        .unwrap();
         self
     }
 
@@ -81,7 +85,11 @@ impl Setup {
     pub(crate) fn write(self) -> Proxy {
         let text: String = self.services.iter().map(ServiceText::text).collect();
         let config = self.sandbox.write("crossroads.conf", text);
-        let services = self.services.into_iter().map(|service| service.listening).collect();
+        let services = self
+            .services
+            .into_iter()
+            .map(|service| service.listening)
+            .collect();
         Proxy::new(self.sandbox, config, services, self.flags)
     }
 

@@ -16,7 +16,10 @@ impl Status {
     /// The names of the services that it lists.
     pub(crate) fn names(&self) -> Vec<&str> {
         let services = self.0["services"].as_array().expect("services");
-        services.iter().filter_map(|service| service["name"].as_str()).collect()
+        services
+            .iter()
+            .filter_map(|service| service["name"].as_str())
+            .collect()
     }
 
     /// The service called `name`.
@@ -90,23 +93,24 @@ impl<'a> BackendStatus<'a> {
         self.text("state")
     }
 
-    /// Whether a field is null.
-    pub(crate) fn is_null(self, field: &str) -> bool {
-        self.0[field].is_null()
-    }
-
     /// The figure of the dispatch mode.
     pub(crate) fn usage(self) -> f64 {
-        self.0["usage"].as_f64().unwrap_or_else(|| panic!("usage in {}", self.0))
+        self.0["usage"]
+            .as_f64()
+            .unwrap_or_else(|| panic!("usage in {}", self.0))
     }
 }
 
 #[track_caller]
 fn number(value: &Value, field: &str) -> u64 {
-    value[field].as_u64().unwrap_or_else(|| panic!("no number {field} in {value}"))
+    value[field]
+        .as_u64()
+        .unwrap_or_else(|| panic!("no number {field} in {value}"))
 }
 
 #[track_caller]
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
-    value[field].as_str().unwrap_or_else(|| panic!("no text {field} in {value}"))
+    value[field]
+        .as_str()
+        .unwrap_or_else(|| panic!("no text {field} in {value}"))
 }

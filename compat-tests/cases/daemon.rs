@@ -1,0 +1,203 @@
+//! The daemon as a process: name, signals, streams, memory of its starter.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::cases::Trees;
+use crate::harness::{Deadline, Setup, until};
+
+/// Section 15 (documented; setting the name decided).
+#[test]
+fn the_process_is_called_crossroads_whatever_the_program_file_is_called() {
+    let trees = Trees::new();
+    let mut setup = trees.behind("");
+    setup.sandbox().install("some/other-name");
+    let proxy = setup.start();
+
+    assert_eq!(proxy.process().name(), "crossroads");
+}
+
+/// 2.6, step 5 (decided).
+#[test]
+fn the_daemon_is_detached_from_its_starter() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").start();
+    let daemon = proxy.process();
+
+    for number in 0..3 {
+        assert_eq!(daemon.descriptor(number), Path::new("/dev/null"));
+    }
+    assert_eq!(daemon.group(), daemon.0, "a group of its own");
+    assert_eq!(daemon.terminal(), 0);
+    assert_eq!(daemon.directory(), proxy.sandbox().path());
+    assert_eq!(
+        proxy.sandbox().processes(),
+        [daemon],
+        "one daemon, one process"
+    );
+}
+
+/// Section 15 (decided).
+#[test]
+fn harmless_signals_are_ignored() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").start();
+    let daemon = proxy.process();
+    let harmless = [
+        Signal::SIGPIPE,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGXFSZ,
+    ];
+
+    for signal in harmless {
+        daemon.signal(signal);
+    }
+    daemon.signal(Signal::SIGHUP);
+
+    assert_eq!(proxy.visits(3).len(), 3);
+    for signal in harmless {
+        assert!(daemon.ignores(signal), "{signal}");
+    }
+    assert_eq!(proxy.process(), daemon);
+}
+
+/// Section 15 (decided).
+#[test]
+fn sigterm_stops_the_daemon_and_leaves_nothing() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").start();
+    let daemon = proxy.process();
+
+    daemon.signal(Signal::SIGTERM);
+    daemon.await_end();
+
+    assert!(!proxy.segment().exists());
+    assert_eq!(proxy.sandbox().sockets().len(), 0);
+    assert!(crate::harness::Client::try_connect(proxy.address()).is_err());
+}
+
+/// Section 15 (decided).
+#[test]
+fn a_second_signal_cuts_the_grace_short() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").flags(["-g", "600"]).start();
+    let daemon = proxy.process();
+    let (mut client, _) = proxy.greeted();
+    daemon.signal(Signal::SIGTERM);
+    until("the listener is closed", || {
+        crate::harness::Client::try_connect(proxy.address()).is_err()
+    });
+    client.assert_echo("in the grace");
+
+    daemon.signal(Signal::SIGTERM);
+
+    assert_eq!(client.rest().0, b"");
+    daemon.await_end();
+}
+
+/// 2.2 (decided): `-g` of `start` is the grace of a later SIGTERM.
+#[test]
+fn the_grace_of_start_holds_for_a_signal() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").flags(["-g", "1"]).start();
+    let (mut client, _) = proxy.greeted();
+    let daemon = proxy.process();
+
+    let begun = Instant::now();
+    daemon.signal(Signal::SIGTERM);
+    client.rest();
+    let taken = begun.elapsed();
+    daemon.await_end();
+
+    assert!(taken >= Duration::from_millis(950), "{taken:?}");
+    assert!(taken < Duration::from_millis(2500), "{taken:?}");
+}
+
+/// 2.2 (decided).
+#[test]
+fn a_foreground_daemon_serves_and_ends_on_sigint() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").write();
+    let running = proxy.start_foreground();
+    let daemon = proxy.process();
+    let names = proxy.visits(3);
+
+    running.signal(Signal::SIGINT);
+    let pid = running.pid();
+    let run = running.finish(Deadline::usual());
+
+    assert_eq!(names, ["maple", "birch", "cedar"]);
+    assert_eq!(daemon.0, pid, "no detached process");
+    run.ok();
+    assert!(!proxy.segment().exists());
+}
+
+/// 2.6, step 4 (decided): the daemon takes all descriptors that it may have.
+#[test]
+fn the_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
+    let trees = Trees::new();
+    let proxy = trees
+        .behind("")
+        .wrap([
+            "sh",
+            "-c",
+            "ulimit -Sn 40; ulimit -Hn 400; exec \"$@\"",
+            "sh",
+        ])
+        .start();
+
+    let clients: Vec<_> = (0..60).map(|_| proxy.greeted()).collect();
+
+    assert_eq!(clients.len(), 60);
+}
+
+/// 2.1 (decided): descriptors do not pile up.
+#[test]
+fn descriptors_are_given_back() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").flags(["-w", "1"]).start();
+    proxy.visits(10);
+    proxy.await_idle();
+    let daemon = proxy.process();
+    let at_first = daemon.descriptors().len();
+
+    let clients: Vec<_> = (0..100).map(|_| proxy.greeted()).collect();
+    let while_open = daemon.descriptors().len();
+    drop(clients);
+    proxy.await_idle();
+
+    assert!(while_open >= at_first + 200, "{while_open}");
+    until("all are closed", || {
+        daemon.descriptors().len() <= at_first + 8
+    });
+}
+
+/// 2.5 (decided): `-v` reports steps on stderr, and only there.
+#[test]
+fn flag_v_reports_steps_on_stderr() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").write();
+
+    let run = proxy.run(["-v", "start"]);
+
+    assert_eq!(run.ok(), "");
+    assert!(!run.stderr.is_empty());
+    assert_eq!(proxy.run(["-v", "-g", "0", "stop"]).ok(), "");
+}
+
+/// 2.6, step 6 (decided): when `start` returns, clients are served.
+#[test]
+fn clients_are_served_as_soon_as_start_returns() {
+    let trees = Trees::new();
+    let proxy = Setup::new("")
+        .backend("maple", trees.maple.server(), "")
+        .write();
+    for _ in 0..5 {
+        proxy.start();
+        assert_eq!(proxy.visit(), "maple");
+        proxy.stop();
+    }
+}
