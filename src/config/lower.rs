@@ -38,7 +38,6 @@ pub(super) fn lower(text: &str, items: &[Item], findings: &mut Findings) -> Draf
         drafts: Drafts::default(),
         open: Vec::new(),
         unclosed: opened.saturating_sub(closed),
-        skipping: false,
         swallowed: false,
     };
     for (index, item) in items.iter().enumerate() {
@@ -64,8 +63,6 @@ struct Lowerer<'a> {
     open: Vec<(Block, Span)>,
     /// How many braces are never closed.
     unclosed: usize,
-    /// Whether a faulty statement goes on.
-    skipping: bool,
     /// Whether a string or comment that is not closed hides the rest.
     swallowed: bool,
 }
@@ -103,7 +100,6 @@ impl Lowerer<'_> {
     }
 
     fn close(&mut self, span: Span) {
-        self.skipping = false;
         if self.open.is_empty() {
             self.report(Finding::new(
                 Code::E01,
@@ -155,21 +151,12 @@ impl Lowerer<'_> {
 
     fn statement(&mut self, statement: &Statement, next: Option<&Item>) {
         let word = self.word(statement);
-        let head = is_block_word(&word.value) && matches!(statement.end, End::Brace(_));
         if matches!(self.open.last(), Some((Block::Unknown, _))) {
             if let End::Brace(brace) = statement.end {
                 self.open.push((Block::Unknown, brace));
             }
             return;
         }
-        if self.skipping && !head {
-            self.skipping = statement.end == End::Missing;
-            if let Some(row) = directives::find(&word.value, self.level()) {
-                self.spoil(row.slot);
-            }
-            return self.unknown_block(statement);
-        }
-        self.skipping = false;
         match directives::find(&word.value, self.level()) {
             Some(row) if row.argument == Argument::Block => self.block(&word, statement, next),
             Some(row) => self.directive(row, &word, statement, next),
@@ -197,20 +184,13 @@ impl Lowerer<'_> {
     /// Skips what a brace opens that no block word stands before.
     fn unknown_block(&mut self, statement: &Statement) {
         if let End::Brace(brace) = statement.end {
-            self.skipping = false;
             self.open.push((Block::Unknown, brace));
         }
-    }
-
-    /// After an error in a statement that goes on.
-    fn skip(&mut self, statement: &Statement) {
-        self.skipping = statement.end == End::Missing;
     }
 
     // ------------------------------------------------------------ unknown words
 
     fn no_directive(&mut self, word: &Spanned<String>, statement: &Statement) {
-        self.skip(statement);
         let level = self.level();
         if let Some(finding) = bad_character(statement.word, self.text) {
             self.findings.push(finding);
@@ -442,14 +422,8 @@ impl Lowerer<'_> {
             self.report(Finding::new(Code::E01, brace, "`;` is missing, found `{`"));
             return self.unknown_block(statement);
         }
-        if let Some(quote) = statement.text.and_then(|text| text.open_quote) {
-            self.swallowed = true;
-            self.spoil(row.slot);
-            let span = Span {
-                end: quote.start + 1,
-                ..quote
-            };
-            return self.report(Finding::new(Code::E04, span, "this quote is not closed"));
+        if self.endless_string(row, statement) {
+            return;
         }
         let input = values::Input {
             text: self.text,
@@ -457,14 +431,43 @@ impl Lowerer<'_> {
             statement,
         };
         let lowered = values::lower(&input, self.findings);
-        let Some(lowered) = lowered else {
-            self.spoil(row.slot);
-            return self.skip(statement);
-        };
         if statement.end == End::Missing {
-            self.missing_semicolon(statement, next);
+            let follows = matches!(next, Some(Item::Statement(_)));
+            // Behind a faulty argument only another statement shows that the
+            // `;` is missing as well.
+            if lowered.is_some() || (follows && !statement.arguments.is_empty()) {
+                self.missing_semicolon(statement, next);
+            }
         }
+        let Some(lowered) = lowered else {
+            return self.spoil(row.slot);
+        };
         self.take(row, word.span, lowered);
+    }
+
+    /// Whether the string of the statement hides the rest of the file, which is
+    /// then the only thing to be said about it.
+    fn endless_string(&mut self, row: &Directive, statement: &Statement) -> bool {
+        let Some(text) = statement.text.filter(|_| statement.end == End::Missing) else {
+            return false;
+        };
+        self.swallowed = true;
+        self.spoil(row.slot);
+        let finding = match text.open_quote {
+            Some(quote) => {
+                let end = quote.start + 1;
+                Finding::new(Code::E04, Span { end, ..quote }, "this quote is not closed")
+            }
+            None => {
+                let raw = text.span.of(self.text);
+                let start = text.span.start + (raw.len() - raw.trim_start().len());
+                let end = start + raw.trim().lines().next().unwrap_or("").len();
+                let message = "`;` is missing: the string runs to the end of the file";
+                Finding::new(Code::E01, Span { start, end }, message)
+            }
+        };
+        self.report(finding);
+        true
     }
 
     fn missing_semicolon(&mut self, statement: &Statement, next: Option<&Item>) {
@@ -473,14 +476,6 @@ impl Lowerer<'_> {
             .last()
             .copied()
             .unwrap_or(statement.word);
-        if let Some(text) = statement.text {
-            self.swallowed = true;
-            let raw = text.span.of(self.text);
-            let start = text.span.start + (raw.len() - raw.trim_start().len());
-            let end = start + raw.trim().lines().next().unwrap_or("").len();
-            let message = "`;` is missing: the string runs to the end of the file";
-            return self.report(Finding::new(Code::E01, Span { start, end }, message));
-        }
         match next {
             // The comment that is not closed hides the `;`.
             Some(Item::OpenComment(_)) => {}
@@ -501,8 +496,8 @@ impl Lowerer<'_> {
     }
 
     fn take(&mut self, row: &'static Directive, word: Span, lowered: Lowered) {
-        if let (false, Some((Block::Service(service), _))) = (row.in_effect, self.open.first_mut())
-        {
+        let used = !row.in_effect && !matches!(lowered, Lowered::Nothing);
+        if let (true, Some((Block::Service(service), _))) = (used, self.open.first_mut()) {
             service.later.push((row, word));
         }
         match lowered {
