@@ -19,6 +19,7 @@ mod tests {
 
     use super::*;
     use crate::config::directives::DIRECTIVES;
+    use crate::config::{LoadOptions, Purpose, load};
 
     fn words(text: &str) -> BTreeSet<&str> {
         text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
@@ -49,5 +50,27 @@ mod tests {
         for directive in in_use {
             assert!(words.contains(directive.word), "{}", directive.word);
         }
+    }
+
+    #[test]
+    fn sample_is_free_of_errors_warnings_and_notes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sample.conf");
+        std::fs::write(&path, SAMPLE).unwrap();
+        let options = LoadOptions {
+            purpose: Purpose::ConfigTest,
+            ..LoadOptions::default()
+        };
+
+        let loaded = load(&path, &options);
+
+        assert_eq!(loaded.report, Default::default());
+        let config = loaded.config.unwrap();
+        let names: Vec<&str> = config
+            .services
+            .iter()
+            .map(|one| one.name.as_str())
+            .collect();
+        assert_eq!(names, ["mail", "web", "db"]);
     }
 }
