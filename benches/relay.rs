@@ -1,0 +1,272 @@
+//! What the relay engine costs: connections, requests, bytes.
+//!
+//! `cargo bench --bench relay` times whole exchanges over loopback, clients and
+//! back end included. `cargo bench --bench relay -- count conn|keep|bulk N`
+//! does N of them once and prints the thread id of the engine, for
+//! `strace -f -o FILE` and counting the lines of that thread; without strace
+//! it says how much processor time the engine took for each.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a bench that cannot go on ends"
+)]
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossroads::base::endpoint::{BackendAddr, ClientAddr};
+use crossroads::base::outcome::Transfer;
+use crossroads::base::traffic::Traffic;
+use crossroads::relay::host::{
+    Abandoned, Attempt, AttemptFailure, Host, ListenerId, Next, Order, Plan, RelayKey,
+};
+use crossroads::relay::{Engine, EngineHandle, EngineSettings, drive};
+
+const LARGE: usize = 64 * 1024 * 1024;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    match &arguments[1..] {
+        [count, what, number, ..] if count == "count" => {
+            let number = number.parse().expect("a number of exchanges");
+            run_counted(what, number);
+        }
+        _ => divan::main(),
+    }
+}
+
+fn run_counted(what: &str, number: usize) {
+    let pipes = what != "bulk-copy";
+    let rig = Rig::start(pipes);
+    println!("engine thread {}", rig.thread_id);
+    let mut client = rig.connect();
+    let before = rig.processor_time();
+    for _ in 0..number {
+        match what {
+            "conn" => connection(&rig),
+            "keep" => request(&mut client),
+            "bulk" | "bulk-copy" => download(&rig),
+            other => unreachable!("no such exchange: {other}"),
+        }
+    }
+    let spent = rig.processor_time().saturating_sub(before);
+    let each = spent.as_secs_f64() * 1e6 / number as f64;
+    println!("{what}: {each:.1} us of the engine's thread each");
+}
+
+#[divan::bench]
+fn conn(bencher: divan::Bencher<'_, '_>) {
+    let rig = Rig::start(true);
+    bencher.bench_local(|| connection(&rig));
+}
+
+#[divan::bench]
+fn keep(bencher: divan::Bencher<'_, '_>) {
+    let rig = Rig::start(true);
+    let mut client = rig.connect();
+    bencher.bench_local(|| request(&mut client));
+}
+
+#[divan::bench(args = [true, false], sample_count = 20)]
+fn bulk(bencher: divan::Bencher<'_, '_>, splice: bool) {
+    let rig = Rig::start(splice);
+    let size = divan::counter::BytesCount::new(LARGE);
+    bencher.counter(size).bench_local(|| download(&rig));
+}
+
+/// One connection for one request; the back end ends it.
+fn connection(rig: &Rig) {
+    let mut client = rig.connect();
+    client.write_all(b"c").unwrap();
+    assert_eq!(read_all(&mut client), 100);
+}
+
+/// One request on a connection that stays.
+fn request(client: &mut TcpStream) {
+    client.write_all(b"k").unwrap();
+    client.read_exact(&mut [0; 100]).unwrap();
+}
+
+fn download(rig: &Rig) {
+    let mut client = rig.connect();
+    client.write_all(b"b").unwrap();
+    assert_eq!(read_all(&mut client), LARGE);
+}
+
+fn read_all(client: &mut TcpStream) -> usize {
+    let mut buffer = vec![0; 1 << 20];
+    let mut sum = 0;
+    loop {
+        match client.read(&mut buffer).unwrap() {
+            0 => return sum,
+            read => sum += read,
+        }
+    }
+}
+
+/// An engine between this thread and a back end that answers by request:
+/// `c` 100 bytes and the end, `k` 100 bytes, `b` 64 MiB and the end.
+struct Rig {
+    address: SocketAddr,
+    handle: EngineHandle,
+    thread_id: i32,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Rig {
+    fn start(splice: bool) -> Self {
+        let host = Fixed {
+            backend: Arc::from([serve()]),
+            traffic: Arc::default(),
+            splice,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut engine = Engine::new(host, EngineSettings::default()).unwrap();
+        engine.add_listener(ListenerId(0), listener.into()).unwrap();
+        let handle = engine.handle();
+        let (tell, told) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let id = rustix::thread::gettid();
+            tell.send(id.as_raw_nonzero().get()).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(drive(engine)).unwrap();
+        });
+        Self {
+            address,
+            handle,
+            thread_id: told.recv().unwrap(),
+            thread: Some(thread),
+        }
+    }
+
+    /// What the engine's thread has used so far.
+    fn processor_time(&self) -> Duration {
+        let path = format!("/proc/self/task/{}/schedstat", self.thread_id);
+        let text = std::fs::read_to_string(path).unwrap();
+        let nanos = text.split_whitespace().next().unwrap();
+        Duration::from_nanos(nanos.parse().unwrap())
+    }
+
+    fn connect(&self) -> TcpStream {
+        let client = TcpStream::connect(self.address).unwrap();
+        client.set_nodelay(true).unwrap();
+        client
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.handle.send(Order::StopAccepting);
+        while let Some(thread) = &self.thread
+            && !thread.is_finished()
+        {
+            self.handle.send(Order::CutAll);
+            thread::yield_now();
+        }
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(matches!(ended, Some(Ok(()))));
+    }
+}
+
+fn serve() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || answer(stream));
+        }
+    });
+    address
+}
+
+fn answer(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut request = [0];
+    while stream.read(&mut request)? == 1 {
+        match request[0] {
+            b'k' => stream.write_all(&[7; 100])?,
+            b'c' => {
+                stream.write_all(&[7; 100])?;
+                break;
+            }
+            _ => {
+                let chunk = vec![7; 1 << 20];
+                for _ in 0..LARGE / chunk.len() {
+                    stream.write_all(&chunk)?;
+                }
+                break;
+            }
+        }
+    }
+    stream.shutdown(Shutdown::Write)?;
+    // Leaves the first close to the engine, as a client of HTTP would.
+    stream.read(&mut request).map(|_| ())
+}
+
+/// Sends every client to one back end.
+struct Fixed {
+    backend: Arc<[SocketAddr]>,
+    traffic: Arc<Traffic>,
+    splice: bool,
+}
+
+impl Host for Fixed {
+    type Session = ();
+
+    fn take_place(&mut self, _: ListenerId) -> bool {
+        true
+    }
+
+    fn return_place(&mut self, _: ListenerId) {}
+
+    fn accept_failed(&mut self, _: ListenerId, _: &io::Error) {}
+
+    fn admit(&mut self, _: ListenerId, _: ClientAddr) -> Option<()> {
+        Some(())
+    }
+
+    fn next_backend(&mut self, (): &mut (), _: RelayKey) -> Next {
+        let now = Instant::now();
+        Next::Connect(Attempt {
+            addresses: Arc::clone(&self.backend),
+            fail_at: now + Duration::from_secs(5),
+            give_up_at: now + Duration::from_secs(20),
+        })
+    }
+
+    fn connect_failed(&mut self, (): &mut (), failure: AttemptFailure) {
+        unreachable!("the back end of the bench does not answer: {failure:?}");
+    }
+
+    fn connected(&mut self, (): &mut (), _: BackendAddr) -> Plan {
+        Plan {
+            idle_limit: Some(Duration::from_secs(600)),
+            traffic: Arc::clone(&self.traffic),
+        }
+    }
+
+    fn abandoned(&mut self, (): (), _: Abandoned) {}
+
+    fn ended(&mut self, (): (), _: Transfer) {}
+
+    fn take_pipe(&mut self) -> bool {
+        self.splice
+    }
+
+    fn return_pipe(&mut self) {}
+
+    fn listeners_closed(&mut self) {}
+
+    fn fault(&mut self, what: &str) {
+        eprintln!("{what}");
+    }
+}
