@@ -194,6 +194,8 @@ impl BackendTable {
             old: &old,
             new: server,
         });
+        // A probe of the old address is void, so another is due at once.
+        self.revival.notify_one();
         old
     }
 
