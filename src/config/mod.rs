@@ -126,3 +126,6 @@ fn partial(service: &draft::ServiceDraft) -> Option<PartialService> {
         shm_key: service.shm_key()?,
     })
 }
+
+#[cfg(test)]
+mod tests;

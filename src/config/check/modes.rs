@@ -3,7 +3,7 @@
 use crate::config::ast::Span;
 use crate::config::diagnostic::Code;
 use crate::config::directives::Slot;
-use crate::config::draft::ServiceDraft;
+use crate::config::draft::{BackendDraft, ServiceDraft};
 use crate::config::findings::{Finding, Findings};
 use crate::policy::dispatch::DispatchMode;
 
@@ -70,7 +70,7 @@ fn never_back(service: &ServiceDraft, findings: &mut Findings) {
 /// W19: a spare back end that would be the first choice.
 fn inverted_weights(service: &ServiceDraft, findings: &mut Findings) {
     const SPARE: [&str; 5] = ["backup", "spare", "fallback", "reserve", "slow"];
-    let weights = || service.backends.iter().map(|backend| backend.weight());
+    let weights = || service.backends.iter().map(BackendDraft::weight);
     let (Some(least), Some(most)) = (weights().min(), weights().max()) else {
         return;
     };
