@@ -12,8 +12,9 @@ use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with, recv, sockopt};
 use crate::base::endpoint::ClientAddr;
 use crate::relay::engine::Engine;
 use crate::relay::host::{Abandoned, Host, ListenerId, RelayKey};
-use crate::relay::pair::{Cut, Pair, Side};
+use crate::relay::pair::{Cut, Pair};
 use crate::relay::poll::Token;
+use crate::relay::side::Side;
 
 /// The most connections that one event of a listener brings in.
 const GREATEST_BATCH: u32 = 64;

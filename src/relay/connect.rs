@@ -20,7 +20,8 @@ use crate::base::state::{ConnectFailure, Reason};
 use crate::relay::engine::Core;
 use crate::relay::flow::write;
 use crate::relay::host::{Attempt, AttemptFailure};
-use crate::relay::pair::{Cut, Pair, Side};
+use crate::relay::pair::{Cut, Pair};
+use crate::relay::side::Side;
 
 /// An attempt in the middle of its addresses.
 #[derive(Debug)]
@@ -319,6 +320,26 @@ mod tests {
             Some(AttemptFailure::Backend(TIMED_OUT))
         ));
         assert!(connecting(100, 200, now).out_of_time(now).is_none());
+    }
+
+    #[test]
+    fn socket_that_meets_itself_counts_as_refused() {
+        let socket = socket_with(
+            AddressFamily::INET,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap();
+        rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let own = SocketAddr::try_from(getsockname(&socket).unwrap()).unwrap();
+        connect(&socket, &own).unwrap();
+        assert!(calls_itself(&socket, own));
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let other = begin(to, &(0..=u16::MAX)).unwrap();
+        assert!(!calls_itself(&other, to));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::base::outcome::Ended;
 use crate::relay::connect::{Connecting, Dial};
 use crate::relay::engine::Engine;
 use crate::relay::host::{Abandoned, AttemptFailure, Host, Next, RelayKey};
-use crate::relay::pair::{Pair, Side, Step};
+use crate::relay::pair::{Pair, Step};
+use crate::relay::side::Side;
 
 /// An idle connection costs no more than this, besides what the host keeps.
 const _: () = assert!(size_of::<Relay<()>>() <= 400);
@@ -124,7 +125,7 @@ impl<H: Host> Engine<H> {
         let now = Instant::now();
         let plan = self.host.connected(&mut relay.session, to);
         relay.pair.begin(plan, now);
-        match relay.pair.idle_at() {
+        match relay.pair.ledger.idle_at() {
             Some(at) => self.core.wheel.set(key.index, at),
             None => self.core.wheel.cancel(key.index),
         }
@@ -232,7 +233,7 @@ impl<H: Host> Engine<H> {
             return;
         };
         let now = self.core.now;
-        let silent = |pair: &Pair| pair.idle_at().is_some_and(|at| at <= now);
+        let silent = |pair: &Pair| pair.ledger.idle_at().is_some_and(|at| at <= now);
         if silent(&relay.pair) {
             let step = relay.pair.probe(&mut self.core, &mut self.host);
             if step != Step::Wait {
@@ -242,7 +243,7 @@ impl<H: Host> Engine<H> {
             }
         }
         if let Some(relay) = self.relays.get_mut(key)
-            && let Some(at) = relay.pair.idle_at()
+            && let Some(at) = relay.pair.ledger.idle_at()
         {
             self.core.wheel.set(key.index, at);
         }

@@ -7,7 +7,8 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
 use crate::relay::engine::Core;
 use crate::relay::host::Host;
-use crate::relay::pair::{Cut, Pair, Side};
+use crate::relay::pair::{Cut, Pair};
+use crate::relay::side::Side;
 
 /// Rounds for one direction before others get their turn.
 const ROUNDS: u32 = 4;
@@ -79,8 +80,8 @@ impl Pair {
             Err(Errno::INTR) => return Ok(Round::More),
             Err(errno) => return Err(Cut::from_errno(from, errno)),
         };
-        self.touch(core.now);
-        self.note_first_byte(from);
+        self.ledger.touch(core.now);
+        self.ledger.note_first_byte(from);
         self.note_read(from, read, core.scratch.len());
         let more = self.more_or_not(from);
         let (sent, error) = write(self.socket(from.other())?, &core.scratch[..read], more);
@@ -116,7 +117,7 @@ impl Pair {
         let (sent, error) = write(self.socket(from.other())?, rest, more);
         self.count(from, sent);
         if sent > 0 {
-            self.touch(core.now);
+            self.ledger.touch(core.now);
         }
         if let Some(errno) = error {
             return Err(Cut::from_errno(from.other(), errno));
@@ -147,8 +148,8 @@ impl Pair {
             // The end, or an urgent mark that looks like it: a read tells.
             Ok(0) => self.flows[from].pace.back_to_copying(),
             Ok(read) => {
-                self.touch(core.now);
-                self.note_first_byte(from);
+                self.ledger.touch(core.now);
+                self.ledger.note_first_byte(from);
                 self.flows[from].pace.spliced(read);
                 return self.write_pipe(from, core, host);
             }
@@ -181,7 +182,7 @@ impl Pair {
         }
         self.count(from, sent);
         if sent > 0 {
-            self.touch(core.now);
+            self.ledger.touch(core.now);
         }
         match error {
             Some(errno) => Err(Cut::from_errno(from.other(), errno)),

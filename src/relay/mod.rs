@@ -27,9 +27,11 @@ pub mod driver;
 pub mod engine;
 mod flow;
 pub mod host;
+mod ledger;
 pub mod mailbox;
 mod pair;
 mod poll;
+mod side;
 mod splice;
 mod timer;
 

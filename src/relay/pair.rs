@@ -13,9 +13,7 @@
 //!
 //! The pair is over when both directions are closed, or when a socket fails.
 
-use std::ops::{Index, IndexMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::EventFlags;
@@ -23,57 +21,13 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 
 use crate::base::outcome::{Ended, Transfer};
-use crate::base::traffic::Traffic;
 use crate::relay::choose::Pace;
 use crate::relay::engine::Core;
 use crate::relay::host::{Host, Plan, RelayKey};
+use crate::relay::ledger::Ledger;
 use crate::relay::poll::{Token, WATCH, WATCH_AND_WRITE};
+use crate::relay::side::{Side, Sides};
 use crate::relay::splice::Pipe;
-
-/// One end of a pair, and the direction that begins there.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Side {
-    /// Whoever connected to a listener.
-    Client,
-    /// Whom the host chose.
-    Backend,
-}
-
-impl Side {
-    pub(super) const BOTH: [Self; 2] = [Self::Client, Self::Backend];
-
-    pub(super) fn other(self) -> Self {
-        match self {
-            Self::Client => Self::Backend,
-            Self::Backend => Self::Client,
-        }
-    }
-
-    fn ended(self) -> Ended {
-        match self {
-            Self::Client => Ended::ByClient,
-            Self::Backend => Ended::ByBackend,
-        }
-    }
-}
-
-/// Two things of one kind, one for each side.
-#[derive(Default)]
-pub(super) struct Sides<T>([T; 2]);
-
-impl<T> Index<Side> for Sides<T> {
-    type Output = T;
-
-    fn index(&self, side: Side) -> &T {
-        &self.0[side as usize]
-    }
-}
-
-impl<T> IndexMut<Side> for Sides<T> {
-    fn index_mut(&mut self, side: Side) -> &mut T {
-        &mut self.0[side as usize]
-    }
-}
 
 /// One socket and how the epoll set knows it.
 #[derive(Default)]
@@ -118,22 +72,13 @@ pub(super) struct Flow {
     pub(super) closed: bool,
 }
 
-/// What is measured, and what was agreed, for one connection.
-struct Ledger {
-    traffic: Option<Arc<Traffic>>,
-    idle_limit: Option<Duration>,
-    started: Instant,
-    first_byte: Option<Duration>,
-    last_moved: Instant,
-}
-
 /// A client, its back end, and the state of both directions.
 pub(super) struct Pair {
     key: RelayKey,
     pub(super) flows: Sides<Flow>,
     ends: Sides<End>,
     first_end: Option<Side>,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     /// Whether it stands on the list of those whose turn comes again.
     pub(super) queued: bool,
 }
@@ -180,13 +125,7 @@ impl Pair {
             flows: Sides::default(),
             ends,
             first_end: None,
-            ledger: Ledger {
-                traffic: None,
-                idle_limit: None,
-                started: now,
-                first_byte: None,
-                last_moved: now,
-            },
+            ledger: Ledger::new(now),
             queued: false,
         }
     }
@@ -271,11 +210,7 @@ impl Pair {
     /// The back end is connected: counts and clocks begin.
     pub(super) fn begin(&mut self, plan: Plan, now: Instant) {
         let early = self.flows[Side::Client].moved;
-        plan.traffic.add_to_backend(early);
-        self.ledger.traffic = Some(plan.traffic);
-        self.ledger.idle_limit = plan.idle_limit;
-        self.ledger.started = now;
-        self.ledger.last_moved = now;
+        self.ledger.begin(plan, early, now);
     }
 
     /// Moves what can be moved, in both directions.
@@ -325,37 +260,11 @@ impl Pair {
         self.advance(core, host)
     }
 
-    /// When the pair is cut unless something moves; `None` for never.
-    ///
-    /// Moves are stamped with the begin of their turn, so a little is added:
-    /// the cut must not come early.
-    pub(super) fn idle_at(&self) -> Option<Instant> {
-        const SLACK: Duration = Duration::from_millis(100);
-        let limit = self.ledger.idle_limit?;
-        self.ledger.last_moved.checked_add(limit + SLACK)
-    }
-
-    /// Notes that bytes were read from or written to a socket.
-    pub(super) fn touch(&mut self, now: Instant) {
-        self.ledger.last_moved = now;
-    }
-
-    /// Notes when the first byte of the back end came.
-    pub(super) fn note_first_byte(&mut self, from: Side) {
-        if from == Side::Backend && self.ledger.first_byte.is_none() {
-            self.ledger.first_byte = Some(self.ledger.started.elapsed());
-        }
-    }
-
     /// Counts `bytes` that came from `from` and were written to the other side.
     pub(super) fn count(&mut self, from: Side, bytes: usize) {
         let bytes = bytes as u64;
         self.flows[from].moved += bytes;
-        match (&self.ledger.traffic, from) {
-            (Some(traffic), Side::Client) => traffic.add_to_backend(bytes),
-            (Some(traffic), Side::Backend) => traffic.add_to_client(bytes),
-            (None, _) => {}
-        }
+        self.ledger.count(from, bytes);
     }
 
     /// Notes that `from` sends nothing more after what was read.
@@ -370,8 +279,8 @@ impl Pair {
         Transfer {
             to_client: self.flows[Side::Backend].moved,
             to_backend: self.flows[Side::Client].moved,
-            duration: self.ledger.started.elapsed(),
-            first_byte: self.ledger.first_byte,
+            duration: self.ledger.duration(),
+            first_byte: self.ledger.first_byte(),
             ended,
         }
     }

@@ -9,7 +9,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
 use crate::relay::host::RelayKey;
-use crate::relay::pair::Side;
+use crate::relay::side::Side;
 
 /// What every socket of a connection is watched for.
 pub(super) const WATCH: EventFlags = EventFlags::IN

@@ -174,3 +174,21 @@ fn panic_in_one_step_costs_one_connection() {
     connected(&rig, &backend);
     assert_eq!(rig.diary.ended(1).len(), 1);
 }
+
+#[test]
+fn pipe_that_still_holds_bytes_is_closed_with_its_connection() {
+    let backend = Backend::new();
+    let rig = Rig::start(Script::to(backend.address));
+    let (client, mut served) = connected(&rig, &backend);
+    served
+        .set_write_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    while served.write(&[7; 64 * 1024]).is_ok() {}
+    assert_eq!(rig.diary.pipes_taken.lock().unwrap().0, 1);
+
+    rig.handle.send(Order::CutAll);
+
+    rig.diary.ended(1);
+    assert_eq!(rig.diary.pipes_taken.lock().unwrap().0, 0);
+    drop((client, served));
+}

@@ -122,6 +122,12 @@ impl Diary {
         self.wait_for(|heard| heard.contains(wanted).then_some(()));
     }
 
+    pub(super) fn count_of_ended(&self) -> usize {
+        let heard = self.heard.lock().unwrap();
+        let ended = |heard: &&Heard| matches!(heard, Heard::Ended(_));
+        heard.iter().filter(ended).count()
+    }
+
     /// The transfers of the first `count` connections that ended.
     pub(super) fn ended(&self, count: usize) -> Vec<Transfer> {
         self.wait_for(|heard| {

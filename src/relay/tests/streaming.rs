@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::rig::*;
 use crate::base::outcome::Ended;
@@ -191,7 +192,7 @@ fn stalled_reader_stops_the_sender_and_loses_nothing() {
     let mut client = rig.client();
     let mut served = backend.accept();
     served
-        .set_write_timeout(Some(std::time::Duration::from_millis(300)))
+        .set_write_timeout(Some(Duration::from_millis(300)))
         .unwrap();
     let chunk = pattern(251 * 1_000);
     let mut accepted = 0;
@@ -232,4 +233,67 @@ fn urgent_data_does_not_hold_up_what_follows() {
             assert!(got == [&bytes[..], &bytes[..]].concat(), "{length}");
         });
     }
+}
+
+#[test]
+fn busy_pairs_take_turns_and_stand_on_the_list_once() {
+    let backend = Backend::new();
+    let (mut engine, address, diary) = build(Script::to(backend.address));
+    let length = 30_000_000;
+    let workers: Vec<_> = (0..3)
+        .map(|_| {
+            thread::spawn(move || {
+                let mut client = with_deadline(TcpStream::connect(address).unwrap());
+                client.write_all(b"x").unwrap();
+                finish_writing(&client);
+                read_all(&mut client).len()
+            })
+        })
+        .collect();
+    let server = thread::spawn(move || {
+        for _ in 0..3 {
+            let mut stream = backend.accept();
+            thread::spawn(move || {
+                assert_eq!(read_all(&mut stream), b"x");
+                stream.write_all(&vec![7; length]).unwrap();
+            });
+        }
+    });
+    let deadline = Instant::now() + DEADLINE;
+    let (mut longest, mut done) = (0, 0);
+
+    while done < 3 {
+        engine.turn(Some(Duration::from_millis(20))).unwrap();
+        longest = longest.max(engine.again.len());
+        done = diary.count_of_ended();
+        assert!(Instant::now() < deadline);
+    }
+
+    assert!((1..=3).contains(&longest), "{longest}");
+    for worker in workers {
+        assert_eq!(worker.join().unwrap(), length);
+    }
+    server.join().unwrap();
+}
+
+#[test]
+fn stalled_readers_do_not_hold_up_a_fast_one() {
+    let backend = Backend::new();
+    let rig = Rig::start(Script::to(backend.address));
+    let mut stalled = Vec::new();
+    for _ in 0..3 {
+        let client = rig.client();
+        let mut served = backend.accept();
+        served
+            .set_write_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
+        while served.write(&[7; 64 * 1024]).is_ok() {}
+        stalled.push((client, served));
+    }
+    let (up, down) = (pattern(1_000), pattern(10_000_000));
+
+    let (got_up, got_down) = exchange(&rig, &backend, &up, &down);
+
+    assert!(got_up == up && got_down == down);
+    assert_eq!(rig.diary.ended(1).len(), 1);
 }

@@ -1,0 +1,104 @@
+//! What is measured of one connection, and what was agreed for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::base::traffic::Traffic;
+use crate::relay::host::Plan;
+use crate::relay::side::Side;
+
+/// Clocks and limits of one connection.
+pub(super) struct Ledger {
+    traffic: Option<Arc<Traffic>>,
+    idle_limit: Option<Duration>,
+    started: Instant,
+    first_byte: Option<Duration>,
+    last_moved: Instant,
+}
+
+impl Ledger {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            traffic: None,
+            idle_limit: None,
+            started: now,
+            first_byte: None,
+            last_moved: now,
+        }
+    }
+
+    /// The back end is connected, and has been sent `early` bytes already.
+    pub(super) fn begin(&mut self, plan: Plan, early: u64, now: Instant) {
+        plan.traffic.add_to_backend(early);
+        self.traffic = Some(plan.traffic);
+        self.idle_limit = plan.idle_limit;
+        self.started = now;
+        self.last_moved = now;
+    }
+
+    /// Bytes were read from or written to a socket.
+    pub(super) fn touch(&mut self, now: Instant) {
+        self.last_moved = now;
+    }
+
+    /// Bytes came from `from`; the first of a back end are remembered.
+    pub(super) fn note_first_byte(&mut self, from: Side) {
+        if from == Side::Backend && self.first_byte.is_none() {
+            self.first_byte = Some(self.started.elapsed());
+        }
+    }
+
+    /// Counts what came from `from` and was written, once it is known where.
+    pub(super) fn count(&self, from: Side, bytes: u64) {
+        match (&self.traffic, from) {
+            (Some(traffic), Side::Client) => traffic.add_to_backend(bytes),
+            (Some(traffic), Side::Backend) => traffic.add_to_client(bytes),
+            (None, _) => {}
+        }
+    }
+
+    /// When the connection is cut unless something moves; `None` for never.
+    ///
+    /// Moves are stamped with the begin of their turn, so a little is added:
+    /// the cut must not come early.
+    pub(super) fn idle_at(&self) -> Option<Instant> {
+        const SLACK: Duration = Duration::from_millis(100);
+        let limit = self.idle_limit?.checked_add(SLACK)?;
+        self.last_moved.checked_add(limit)
+    }
+
+    /// Time since the connect ended.
+    pub(super) fn duration(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// From the end of the connect to the first byte of the back end.
+    pub(super) fn first_byte(&self) -> Option<Duration> {
+        self.first_byte
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn early_bytes_are_counted_once_the_connection_begins() {
+        let now = Instant::now();
+        let traffic = Arc::new(Traffic::default());
+        let mut ledger = Ledger::new(now);
+        ledger.count(Side::Client, 5);
+        assert_eq!(ledger.idle_at(), None);
+
+        let plan = Plan {
+            idle_limit: Some(Duration::from_secs(3)),
+            traffic: Arc::clone(&traffic),
+        };
+        ledger.begin(plan, 5, now);
+        ledger.count(Side::Client, 2);
+        ledger.count(Side::Backend, 11);
+
+        assert_eq!((traffic.to_backend(), traffic.to_client()), (7, 11));
+        assert!(ledger.idle_at() >= Some(now + Duration::from_secs(3)));
+    }
+}
