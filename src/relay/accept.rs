@@ -87,10 +87,13 @@ impl<H: Host> Engine<H> {
     /// Somebody waits at the listener in place `index`.
     pub(super) fn accept_batch(&mut self, index: usize) {
         // While queues are emptied, their own loop accepts and places change.
-        if self.accepting != Accepting::Open || index >= self.listeners.len() {
+        if self.accepting != Accepting::Open {
             return;
         }
-        let batch = self.listeners[index].batch;
+        let batch = match self.listeners.get(index) {
+            Some(listener) if listener.open => listener.batch,
+            _ => return,
+        };
         for _ in 0..batch {
             match self.accept_one(index) {
                 Accepted::Client => {}
@@ -194,11 +197,8 @@ impl<H: Host> Engine<H> {
         if listener.open == open {
             return;
         }
-        let flags = if open {
-            EventFlags::IN
-        } else {
-            EventFlags::empty()
-        };
+        // Errors are reported without being asked for, but by an edge only once.
+        let flags = if open { EventFlags::IN } else { EventFlags::ET };
         let token = Token::Listener(index as u32);
         // Changing an entry needs no memory, so it does not fail.
         let _ = self.core.poll.modify(&listener.socket, token, flags);
@@ -270,7 +270,8 @@ impl<H: Host> Engine<H> {
             if self.drain_one(index) {
                 index += 1;
             } else {
-                self.listeners.swap_remove(index);
+                let listener = self.listeners.swap_remove(index);
+                self.core.poll.remove(&listener.socket);
             }
         }
         if self.listeners.is_empty() {

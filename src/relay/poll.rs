@@ -95,6 +95,13 @@ impl Poll {
         Ok(epoll::modify(&self.set, fd, data, flags)?)
     }
 
+    /// Takes a listener out before it is closed: others may hold it as well,
+    /// and then closing alone would leave it in the set.
+    pub(super) fn remove<Fd: AsFd>(&self, fd: Fd) {
+        // Fails only for a socket that is not in the set.
+        let _ = epoll::delete(&self.set, fd);
+    }
+
     /// Waits for events and puts up to [`BATCH`] into `events`. A signal ends
     /// the wait without an event.
     pub(super) fn wait(

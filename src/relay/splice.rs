@@ -75,7 +75,7 @@ impl Pipe {
 /// Empty pipes, ready for use.
 #[derive(Default)]
 pub(super) struct Pipes {
-    idle: Vec<Pipe>,
+    pub(super) idle: Vec<Pipe>,
 }
 
 impl Pipes {

@@ -2,11 +2,13 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::rig::*;
 use crate::base::outcome::Ended;
 use crate::relay::host::{Abandoned, Order};
+use crate::relay::splice::Pipe;
 
 /// The error that ends reading.
 fn read_error(stream: &mut TcpStream) -> io::Error {
@@ -176,19 +178,33 @@ fn panic_in_one_step_costs_one_connection() {
 }
 
 #[test]
-fn pipe_that_still_holds_bytes_is_closed_with_its_connection() {
+fn pipe_that_still_holds_bytes_is_not_kept_for_others() {
     let backend = Backend::new();
-    let rig = Rig::start(Script::to(backend.address));
-    let (client, mut served) = connected(&rig, &backend);
-    served
-        .set_write_timeout(Some(Duration::from_millis(200)))
-        .unwrap();
-    while served.write(&[7; 64 * 1024]).is_ok() {}
-    assert_eq!(rig.diary.pipes_taken.lock().unwrap().0, 1);
+    let (mut engine, address, diary) = build(Script::to(backend.address));
+    let client = TcpStream::connect(address).unwrap();
+    let writer = thread::spawn(move || {
+        let mut served = backend.accept();
+        let limit = Some(Duration::from_millis(200));
+        served.set_write_timeout(limit).unwrap();
+        while served.write(&[7; 64 * 1024]).is_ok() {}
+        served
+    });
+    let deadline = Instant::now() + DEADLINE;
+    while !writer.is_finished() {
+        engine.turn(Some(Duration::from_millis(10))).unwrap();
+        assert!(Instant::now() < deadline);
+    }
 
-    rig.handle.send(Order::CutAll);
+    engine.handle().send(Order::CutAll);
+    while diary.count_of_ended() == 0 {
+        engine.turn(Some(Duration::from_millis(10))).unwrap();
+        assert!(Instant::now() < deadline);
+    }
 
-    rig.diary.ended(1);
-    assert_eq!(rig.diary.pipes_taken.lock().unwrap().0, 0);
-    drop((client, served));
+    let (taken, most) = *diary.pipes_taken.lock().unwrap();
+    let kept = &engine.core.pipes.idle;
+    assert!(most > 0);
+    assert_eq!(kept.len(), taken);
+    assert!(kept.iter().all(Pipe::is_empty));
+    drop((client, writer.join().unwrap()));
 }

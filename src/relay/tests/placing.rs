@@ -101,3 +101,55 @@ fn driver_returns_when_the_last_connection_has_ended() {
     rig.join();
     assert_eq!(rig.diary.ended(1).len(), 1);
 }
+
+#[test]
+fn failed_accept_is_tried_again_after_a_pause_that_grows() {
+    // Nobody listens on this socket, so accepting from it fails.
+    let deaf = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+        None,
+    )
+    .unwrap();
+    let backend = Backend::new();
+    let (mut engine, address, diary) = build(Script::to(backend.address));
+    engine.add_listener(LISTENER, deaf).unwrap();
+    let begun = Instant::now();
+
+    while count(&diary.all(), &Heard::AcceptFailed) < 3 {
+        engine.turn(Some(Duration::from_secs(1))).unwrap();
+        assert!(begun.elapsed() < DEADLINE);
+    }
+
+    // 100 ms, then 200 ms.
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    let client = TcpStream::connect(address).unwrap();
+    while count(&diary.all(), &Heard::Admitted) == 0 {
+        engine.turn(Some(Duration::from_secs(1))).unwrap();
+        assert!(begun.elapsed() < DEADLINE);
+    }
+    drop(client);
+}
+
+#[test]
+fn listener_that_somebody_else_holds_too_leaves_the_engine_in_peace() {
+    let backend = Backend::new();
+    let (mut engine, _, diary) = build(Script::to(backend.address));
+    let shared = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = shared.local_addr().unwrap();
+    let copy = shared.try_clone().unwrap();
+    engine.add_listener(LISTENER, copy.into()).unwrap();
+    engine.handle().send(Order::StopAccepting);
+    let deadline = Instant::now() + DEADLINE;
+    while !diary.all().contains(&Heard::ListenersClosed) {
+        engine.turn(Some(Duration::ZERO)).unwrap();
+        assert!(Instant::now() < deadline);
+    }
+
+    let client = TcpStream::connect(address).unwrap();
+    let turn = engine.turn(Some(Duration::from_millis(50))).unwrap();
+
+    assert_eq!(turn.events, 0);
+    assert!(turn.finished);
+    drop((client, shared));
+}
