@@ -7,12 +7,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SendFlags, SocketFlags, SocketType, connect, getsockname, socket_with, sockopt,
+    AddressFamily, SendFlags, SocketFlags, SocketType, connect, getsockname, send, socket_with,
+    sockopt,
 };
 
 use crate::base::endpoint::BackendAddr;
@@ -249,6 +250,22 @@ fn calls_itself(socket: &OwnedFd, to: SocketAddr) -> bool {
     own.port() == to.port() && own.ip() == to_ip
 }
 
+/// Sends `bytes`: how many, and whether the connection stands.
+fn send_or_ask(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<(usize, bool), Errno> {
+    if bytes.is_empty() {
+        // Sending nothing asks just as well.
+        return match send(socket, &[], SendFlags::NOSIGNAL) {
+            Ok(_) => Ok((0, true)),
+            Err(Errno::AGAIN) => Ok((0, false)),
+            Err(errno) => Err(errno),
+        };
+    }
+    match write(socket, bytes, SendFlags::empty()) {
+        (0, Some(errno)) => Err(errno),
+        (sent, _) => Ok((sent, sent > 0)),
+    }
+}
+
 /// Whether the connection stands; then the client's first bytes, if any, are
 /// on their way. If not yet, they are kept in the pair.
 fn first_bytes(pair: &mut Pair, early: usize, core: &mut Core) -> Result<bool, Errno> {
@@ -263,18 +280,7 @@ fn first_bytes(pair: &mut Pair, early: usize, core: &mut Core) -> Result<bool, E
     let socket = pair
         .socket(Side::Backend)
         .map_err(|_: Cut| Errno::NOTCONN)?;
-    let (sent, stands) = match (bytes, held) {
-        // Sending nothing asks just as well.
-        ([], _) => match rustix::net::send(socket, &[], SendFlags::NOSIGNAL) {
-            Ok(_) => (0, true),
-            Err(Errno::AGAIN) => (0, false),
-            Err(errno) => return Err(errno),
-        },
-        _ => match write(socket, bytes, SendFlags::empty()) {
-            (0, Some(errno)) => return Err(errno),
-            (sent, _) => (sent, sent > 0),
-        },
-    };
+    let (sent, stands) = send_or_ask(socket, bytes)?;
     pair.count(Side::Client, sent);
     let flow = &mut pair.flows[Side::Client];
     if held {

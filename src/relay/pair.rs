@@ -186,7 +186,8 @@ impl Pair {
             flow.pace.copy_only();
         }
         if flags.intersects(ends) {
-            flow.end_in_sight = true;
+            // After a reset nothing but a read tells whether the end came first.
+            flow.end_in_sight = !flags.contains(EventFlags::ERR);
             self.first_end.get_or_insert(side);
         }
         if flags.intersects(EventFlags::OUT | EventFlags::ERR) {

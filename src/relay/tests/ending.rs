@@ -51,6 +51,20 @@ fn reset_by_the_backend_reaches_the_client_as_a_reset() {
 }
 
 #[test]
+fn answer_that_a_reset_cuts_short_never_looks_complete() {
+    let backend = Backend::new();
+    let rig = Rig::start(Script::to(backend.address));
+    for _ in 0..200 {
+        let (mut client, mut served) = connected(&rig, &backend);
+        served.write_all(&[7; 1_000]).unwrap();
+
+        reset(served);
+
+        assert_eq!(read_error(&mut client).kind(), ErrorKind::ConnectionReset);
+    }
+}
+
+#[test]
 fn reset_is_passed_on_though_the_other_side_does_not_read() {
     let backend = Backend::new();
     let rig = Rig::start(Script::to(backend.address));
