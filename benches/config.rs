@@ -3,6 +3,11 @@
 //! `cargo bench --bench config`. The large file has 4,000 services in 100,000
 //! lines, the faulty one an error in each service.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a bench that cannot be set up has nothing to measure"
+)]
+
 use std::fmt::Write;
 use std::path::PathBuf;
 

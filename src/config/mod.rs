@@ -19,6 +19,7 @@ mod draft;
 mod findings;
 mod grammar;
 mod lower;
+pub mod migrate;
 pub mod model;
 mod preprocess;
 mod source;
@@ -93,30 +94,57 @@ pub struct Loaded {
 ///
 /// Source: decided (3.7).
 pub fn load(path: &Path, options: &LoadOptions) -> Loaded {
-    let mut findings = Findings::new(&options.silenced);
-    let mut read = preprocess::preprocess(path, &mut findings);
-    // The map keeps the way back to the places; it needs the text no more.
-    let text = std::mem::take(&mut read.map.text);
-    let items = grammar::parse(&text).unwrap_or_default();
-    let drafts = lower::lower(&text, &items, &mut findings);
-    let subject = check::Subject {
-        drafts: &drafts,
-        text: &text,
-        options,
-        incomplete: read.incomplete,
-    };
-    check::check(&subject, &mut read.map, &mut findings);
-    let partial = drafts.services.iter().filter_map(partial).collect();
-    let config = if findings.errors() == 0 {
+    let analysis = Analysis::of(path, options);
+    let drafts = &analysis.drafts.services;
+    let partial = drafts.iter().filter_map(partial).collect();
+    let config = if analysis.findings.errors() == 0 {
         let path = source::absolute(path);
-        build::config(path, read.fingerprint, &drafts.services, &text)
+        build::config(path, analysis.fingerprint, drafts, &analysis.text)
     } else {
         None
     };
     Loaded {
-        report: findings.report(&read.map),
+        report: analysis.findings.report(&analysis.map),
         config,
         partial,
+    }
+}
+
+/// All that is known of a file after every step but the last.
+struct Analysis {
+    /// The expanded text.
+    text: String,
+    map: source::SourceMap,
+    fingerprint: u64,
+    items: Vec<ast::Item>,
+    drafts: lower::Drafts,
+    findings: Findings,
+}
+
+impl Analysis {
+    fn of(path: &Path, options: &LoadOptions) -> Self {
+        let mut findings = Findings::new(&options.silenced);
+        let read = preprocess::preprocess(path, &mut findings);
+        let mut map = read.map;
+        // The map keeps the way back to the places; it needs the text no more.
+        let text = std::mem::take(&mut map.text);
+        let items = grammar::parse(&text).unwrap_or_default();
+        let drafts = lower::lower(&text, &items, &mut findings);
+        let subject = check::Subject {
+            drafts: &drafts,
+            text: &text,
+            options,
+            incomplete: read.incomplete,
+        };
+        check::check(&subject, &mut map, &mut findings);
+        Self {
+            fingerprint: read.fingerprint,
+            text,
+            map,
+            items,
+            drafts,
+            findings,
+        }
     }
 }
 

@@ -642,6 +642,7 @@ impl Scanner<'_> {
                 ..place
             };
             let text = value.to_owned();
+            self.map.symbols.insert(symbol.to_owned());
             self.symbols
                 .insert(symbol.to_owned(), self.definitions.len());
             self.definitions.push(Definition { place, text });

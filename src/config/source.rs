@@ -5,6 +5,7 @@
 //! shown as U+FFFD. A file that holds the stand-ins themselves (they are for
 //! private use) has them taken for bytes that are not UTF-8, so nothing is lost.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
@@ -264,6 +265,8 @@ pub(super) struct SourceMap {
     pub(super) files: Vec<Inclusion>,
     /// All replacements.
     pub(super) uses: Vec<Use>,
+    /// All symbols that were ever defined.
+    pub(super) symbols: BTreeSet<String>,
     segments: Vec<(usize, Origin)>,
 }
 
