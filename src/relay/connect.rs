@@ -80,7 +80,7 @@ impl Connecting {
             self.begun += 1;
             self.share_ends = now + self.attempt.fail_at.duration_since(now) / left;
             match begin(to, &core.ephemeral) {
-                Ok(socket) => pair.set_backend(Some(socket)),
+                Ok(socket) => pair.set_backend(Some(socket), core),
                 Err(errno) => {
                     self.note(to, errno);
                     if is_shortage(errno) {
@@ -91,7 +91,7 @@ impl Connecting {
             }
             match self.send_first(pair, early, core) {
                 Some(dial) => return dial,
-                None => pair.set_backend(None),
+                None => pair.set_backend(None, core),
             }
         }
     }
@@ -102,7 +102,7 @@ impl Connecting {
         match self.send_first(pair, 0, core) {
             Some(dial) => dial,
             None => {
-                pair.set_backend(None);
+                pair.set_backend(None, core);
                 self.dial(pair, 0, core)
             }
         }
@@ -119,12 +119,12 @@ impl Connecting {
                 if self.share_ends <= now {
                     self.failure = Some(TIMED_OUT);
                 }
-                pair.set_backend(None);
+                pair.set_backend(None, core);
                 self.dial(pair, 0, core)
             }
             Some(dial) => dial,
             None => {
-                pair.set_backend(None);
+                pair.set_backend(None, core);
                 self.dial(pair, 0, core)
             }
         }

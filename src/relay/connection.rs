@@ -111,7 +111,7 @@ impl<H: Host> Engine<H> {
             },
             Dial::Failed(failure) => failure,
         };
-        relay.pair.set_backend(None);
+        relay.pair.set_backend(None, &self.core);
         relay.phase = Phase::Asking;
         self.host.connect_failed(&mut relay.session, failure);
         true

@@ -141,14 +141,19 @@ impl Pair {
     }
 
     /// Takes `socket` as the back end; an earlier one is closed.
-    pub(super) fn set_backend(&mut self, socket: Option<OwnedFd>) {
+    pub(super) fn set_backend(&mut self, socket: Option<OwnedFd>, core: &Core) {
+        let before = &self.ends[Side::Backend];
+        if let (Some(before), true) = (&before.socket, before.watched != Watched::Not) {
+            // A program that is being started may hold a copy for a moment, and
+            // a late event of it would carry the token of its successor.
+            core.poll.remove(before);
+        }
         self.ends[Side::Backend] = End {
             socket,
             ..End::default()
         };
         self.flows[Side::Client].blocked = false;
-        let fresh = Flow::default();
-        self.flows[Side::Backend] = fresh;
+        self.flows[Side::Backend] = Flow::default();
     }
 
     /// Puts the socket of `side` into the epoll set if it is not there yet,

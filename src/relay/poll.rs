@@ -95,8 +95,8 @@ impl Poll {
         Ok(epoll::modify(&self.set, fd, data, flags)?)
     }
 
-    /// Takes a listener out before it is closed: others may hold it as well,
-    /// and then closing alone would leave it in the set.
+    /// Takes a socket out before it is closed: somebody else may hold it as
+    /// well, and then closing alone would leave it in the set.
     pub(super) fn remove<Fd: AsFd>(&self, fd: Fd) {
         // Fails only for a socket that is not in the set.
         let _ = epoll::delete(&self.set, fd);
