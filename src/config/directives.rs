@@ -250,404 +250,102 @@ impl Directive {
 /// spellings of 16.1.
 ///
 /// Source: 4.0 and 16.1; each row carries its mark.
+#[rustfmt::skip] // a table: a row has two lines
 pub static DIRECTIVES: &[Directive] = &[
-    row(
-        "service",
-        &[Level::File],
-        Slot::Block,
-        Argument::Block,
-        "NAME",
-        "one listening address with its back ends",
-    ),
-    row(
-        "backend",
-        S,
-        Slot::Block,
-        Argument::Block,
-        "NAME",
-        "one server that a service may pass connections to",
-    ),
-    row(
-        "port",
-        S,
-        Slot::Port,
-        Argument::Number(1, 65_535),
-        "NUMBER",
-        "TCP port to listen on; required",
-    )
-    .unit("TCP port"),
-    row(
-        "type",
-        S,
-        Slot::Type,
-        Argument::Word(&["any", "http"]),
-        "any|http",
-        "whether bytes pass unread or messages are unpacked",
-    )
-    .default("any"),
-    row(
-        "headerinspection",
-        S,
-        Slot::HeaderInspection,
-        Argument::Word(&["deep", "shallow"]),
-        "deep|shallow",
-        "how many messages of a connection are looked into",
-    )
-    .default("deep")
-    .later(),
-    row(
-        "bindto",
-        S,
-        Slot::BindTo,
-        Argument::Address,
-        "any|ADDRESS",
-        "address to listen on",
-    )
-    .default("any"),
-    row(
-        "verbosity",
-        SB,
-        Slot::Verbosity,
-        Argument::Boolean,
-        "BOOLEAN",
-        "whether debug messages go to syslog",
-    )
-    .default("off"),
-    row(
-        "dispatchmode",
-        S,
-        Slot::DispatchMode,
-        Argument::Mode,
-        "MODE",
-        "how a back end is chosen",
-    )
-    .default("roundrobin"),
-    row(
-        "revivinginterval",
-        S,
-        Slot::RevivingInterval,
-        Argument::Number(0, YEAR),
-        "SECONDS",
-        "how often an unavailable back end is checked; 0 is never",
-    )
-    .unit("s")
-    .default("0"),
-    row(
-        "maxconnections",
-        SB,
-        Slot::MaxConnections,
-        Argument::Number(0, u32::MAX),
-        "NUMBER",
-        "limit of concurrent connections; 0 is no limit",
-    )
-    .unit("connections")
-    .default("0"),
-    row(
-        "backlog",
-        S,
-        Slot::Backlog,
-        Argument::Number(0, 65_535),
-        "NUMBER",
-        "clients that may wait to be accepted; 0 is the system maximum",
-    )
-    .unit("connections")
-    .default("0"),
-    row(
-        "shmkey",
-        S,
-        Slot::ShmKey,
-        Argument::Number(0, u32::MAX),
-        "NUMBER",
-        "key of the shared memory; 0 is derived from the port",
-    )
-    .default("0"),
-    row(
-        "connectiontimeout",
-        SB,
-        Slot::ConnectionTimeout,
-        Argument::Number(0, YEAR),
-        "SECONDS",
-        "idle time after which a connection is ended; 0 is never",
-    )
-    .unit("s")
-    .default("0"),
-    row(
-        "allowfrom",
-        S,
-        Slot::AllowFrom,
-        Argument::Filters,
-        "FILTER ...",
-        "clients that may connect",
-    )
-    .later(),
-    row(
-        "denyfrom",
-        S,
-        Slot::DenyFrom,
-        Argument::Filters,
-        "FILTER ...",
-        "clients that may not connect",
-    )
-    .later(),
-    row(
-        "allowfile",
-        S,
-        Slot::AllowFile,
-        Argument::Text,
-        "FILE",
-        "file with the clients that may connect",
-    )
-    .later(),
-    row(
-        "denyfile",
-        S,
-        Slot::DenyFile,
-        Argument::Text,
-        "FILE",
-        "file with the clients that may not connect",
-    )
-    .later(),
-    row(
-        "useraccount",
-        S,
-        Slot::UserAccount,
-        Argument::Text,
-        "ACCOUNT",
-        "account that external programs run as",
-    )
-    .later(),
-    row(
-        "server",
-        B,
-        Slot::Server,
-        Argument::Text,
-        "HOST[:PORT]",
-        "address of the back end; required",
-    ),
-    row(
-        "port",
-        B,
-        Slot::Port,
-        Argument::Number(1, 65_535),
-        "NUMBER",
-        "TCP port of the back end, unless `server` gives it",
-    )
-    .unit("TCP port")
-    .default("from server"),
-    row(
-        "weight",
-        B,
-        Slot::Weight,
-        Argument::Number(1, 65_535),
-        "NUMBER",
-        "how weak the back end is: a larger weight draws fewer connections",
-    )
-    .unit("factor")
-    .default("1"),
-    row(
-        "decay",
-        B,
-        Slot::Decay,
-        Argument::Number(0, 100),
-        "PERCENT",
-        "fall of the usage with each connection to another back end",
-    )
-    .unit("percent")
-    .default("0"),
-    row(
-        "retries",
-        B,
-        Slot::Retries,
-        Argument::Number(0, 1_000),
-        "NUMBER",
-        "consecutive connect failures that are allowed",
-    )
-    .unit("failures")
-    .default("0")
-    .decided(),
-    row(
-        "onstart",
-        B,
-        Slot::OnStart,
-        Argument::Text,
-        "COMMAND",
-        "command run when a connection was made",
-    )
-    .later(),
-    row(
-        "onend",
-        B,
-        Slot::OnEnd,
-        Argument::Text,
-        "COMMAND",
-        "command run when a connection ends",
-    )
-    .later(),
-    row(
-        "onfail",
-        B,
-        Slot::OnFail,
-        Argument::Text,
-        "COMMAND",
-        "command run when the back end could not be reached",
-    )
-    .later(),
-    row(
-        "trafficlog",
-        BS,
-        Slot::TrafficLog,
-        Argument::Text,
-        "FILE",
-        "hex dump of all traffic",
-    )
-    .later(),
-    row(
-        "throughputlog",
-        BS,
-        Slot::ThroughputLog,
-        Argument::Text,
-        "FILE",
-        "one line for each block read",
-    )
-    .later(),
-    row(
-        "stickycookie",
-        B,
-        Slot::StickyCookie,
-        Argument::Text,
-        "NAME=VALUE",
-        "cookie that leads a request to this back end",
-    )
-    .later(),
-    row(
-        "addserverheader",
-        B,
-        Slot::Header,
-        Argument::Text,
-        "\"NAME: VALUE\"",
-        "one more header in messages to the back end",
-    )
-    .later(),
-    row(
-        "appendserverheader",
-        B,
-        Slot::Header,
-        Argument::Text,
-        "\"NAME: VALUE\"",
-        "addition to a header in messages to the back end",
-    )
-    .later(),
-    row(
-        "setserverheader",
-        B,
-        Slot::Header,
-        Argument::Text,
-        "\"NAME: VALUE\"",
-        "header in messages to the back end, in place of those there",
-    )
-    .later(),
-    row(
-        "addclientheader",
-        B,
-        Slot::Header,
-        Argument::Text,
-        "\"NAME: VALUE\"",
-        "one more header in messages to the client",
-    )
-    .later(),
-    row(
-        "appendclientheader",
-        B,
-        Slot::Header,
-        Argument::Text,
-        "\"NAME: VALUE\"",
-        "addition to a header in messages to the client",
-    )
-    .later(),
-    row(
-        "setclientheader",
-        B,
-        Slot::Header,
-        Argument::Text,
-        "\"NAME: VALUE\"",
-        "header in messages to the client, in place of those there",
-    )
-    .later(),
+    row("service", &[Level::File], Slot::Block, Argument::Block, "NAME",
+        "one listening address with its back ends"),
+    row("backend", S, Slot::Block, Argument::Block, "NAME",
+        "one server that a service may pass connections to"),
+    row("port", S, Slot::Port, Argument::Number(1, 65_535), "NUMBER",
+        "TCP port to listen on; required").unit("TCP port"),
+    row("type", S, Slot::Type, Argument::Word(&["any", "http"]), "any|http",
+        "whether bytes pass unread or messages are unpacked").default("any"),
+    row("headerinspection", S, Slot::HeaderInspection, Argument::Word(&["deep", "shallow"]),
+        "deep|shallow", "how many messages of a connection are looked into")
+        .default("deep").later(),
+    row("bindto", S, Slot::BindTo, Argument::Address, "any|ADDRESS",
+        "address to listen on").default("any"),
+    row("verbosity", SB, Slot::Verbosity, Argument::Boolean, "BOOLEAN",
+        "whether debug messages go to syslog").default("off"),
+    row("dispatchmode", S, Slot::DispatchMode, Argument::Mode, "MODE",
+        "how a back end is chosen").default("roundrobin"),
+    row("revivinginterval", S, Slot::RevivingInterval, Argument::Number(0, YEAR), "SECONDS",
+        "how often an unavailable back end is checked; 0 is never").unit("s").default("0"),
+    row("maxconnections", SB, Slot::MaxConnections, Argument::Number(0, u32::MAX), "NUMBER",
+        "limit of concurrent connections; 0 is no limit").unit("connections").default("0"),
+    row("backlog", S, Slot::Backlog, Argument::Number(0, 65_535), "NUMBER",
+        "clients that may wait to be accepted; 0 is the system maximum")
+        .unit("connections").default("0"),
+    row("shmkey", S, Slot::ShmKey, Argument::Number(0, u32::MAX), "NUMBER",
+        "key of the shared memory; 0 is derived from the port").default("0"),
+    row("connectiontimeout", SB, Slot::ConnectionTimeout, Argument::Number(0, YEAR), "SECONDS",
+        "idle time after which a connection is ended; 0 is never").unit("s").default("0"),
+    row("allowfrom", S, Slot::AllowFrom, Argument::Filters, "FILTER...",
+        "clients that may connect").later(),
+    row("denyfrom", S, Slot::DenyFrom, Argument::Filters, "FILTER...",
+        "clients that may not connect").later(),
+    row("allowfile", S, Slot::AllowFile, Argument::Text, "FILE",
+        "file with the clients that may connect").later(),
+    row("denyfile", S, Slot::DenyFile, Argument::Text, "FILE",
+        "file with the clients that may not connect").later(),
+    row("useraccount", S, Slot::UserAccount, Argument::Text, "ACCOUNT",
+        "account that external programs run as").later(),
+    row("server", B, Slot::Server, Argument::Text, "HOST[:PORT]",
+        "address of the back end; required"),
+    row("port", B, Slot::Port, Argument::Number(1, 65_535), "NUMBER",
+        "TCP port of the back end, unless `server` gives it")
+        .unit("TCP port").default("from server"),
+    row("weight", B, Slot::Weight, Argument::Number(1, 65_535), "NUMBER",
+        "how weak the back end is: a larger weight draws fewer connections")
+        .unit("factor").default("1"),
+    row("decay", B, Slot::Decay, Argument::Number(0, 100), "PERCENT",
+        "fall of the usage with each connection to another back end").unit("percent").default("0"),
+    row("retries", B, Slot::Retries, Argument::Number(0, 1_000), "NUMBER",
+        "consecutive connect failures that are allowed").unit("failures").default("0").decided(),
+    row("onstart", B, Slot::OnStart, Argument::Text, "COMMAND",
+        "command run when a connection was made").later(),
+    row("onend", B, Slot::OnEnd, Argument::Text, "COMMAND",
+        "command run when a connection ends").later(),
+    row("onfail", B, Slot::OnFail, Argument::Text, "COMMAND",
+        "command run when the back end could not be reached").later(),
+    row("trafficlog", BS, Slot::TrafficLog, Argument::Text, "FILE",
+        "hex dump of all traffic").later(),
+    row("throughputlog", BS, Slot::ThroughputLog, Argument::Text, "FILE",
+        "one line for each block read").later(),
+    row("stickycookie", B, Slot::StickyCookie, Argument::Text, "NAME=VALUE",
+        "cookie that leads a request to this back end").later(),
+    row("addserverheader", B, Slot::Header, Argument::Text, "\"NAME: VALUE\"",
+        "one more header in messages to the back end").later(),
+    row("appendserverheader", B, Slot::Header, Argument::Text, "\"NAME: VALUE\"",
+        "addition to a header in messages to the back end").later(),
+    row("setserverheader", B, Slot::Header, Argument::Text, "\"NAME: VALUE\"",
+        "header in messages to the back end, in place of those there").later(),
+    row("addclientheader", B, Slot::Header, Argument::Text, "\"NAME: VALUE\"",
+        "one more header in messages to the client").later(),
+    row("appendclientheader", B, Slot::Header, Argument::Text, "\"NAME: VALUE\"",
+        "addition to a header in messages to the client").later(),
+    row("setclientheader", B, Slot::Header, Argument::Text, "\"NAME: VALUE\"",
+        "header in messages to the client, in place of those there").later(),
     // Retired spellings (16.1).
-    row(
-        "sessiontimeout",
-        SB,
-        Slot::ConnectionTimeout,
-        Argument::Number(0, YEAR),
-        "SECONDS",
-        "retired spelling of connectiontimeout",
-    )
-    .unit("s")
-    .default("0")
-    .retired("connectiontimeout"),
-    row(
-        "maxsessions",
-        SB,
-        Slot::MaxConnections,
-        Argument::Number(0, u32::MAX),
-        "NUMBER",
-        "retired spelling of maxconnections",
-    )
-    .unit("connections")
-    .default("0")
-    .decided()
-    .retired("maxconnections"),
-    row(
-        "insertcookie",
-        B,
-        Slot::Header,
-        Argument::Text,
-        "TEXT",
-        "retired spelling of addclientheader \"Set-Cookie: TEXT\"",
-    )
-    .later()
-    .retired("addclientheader"),
-    row(
-        "insertstickycookie",
-        B,
-        Slot::Header,
-        Argument::Text,
-        "TEXT",
-        "retired spelling of addclientheader \"Set-Cookie: TEXT\"",
-    )
-    .later()
-    .retired("addclientheader"),
-    row(
-        "insertrealip",
-        B,
-        Slot::Header,
-        Argument::OptionalBoolean,
-        "[BOOLEAN]",
-        "retired spelling of setserverheader \"X-Real-IP: %r\"",
-    )
-    .later()
-    .decided()
-    .retired("setserverheader"),
-    row(
-        "onsuccess",
-        B,
-        Slot::OnStart,
-        Argument::Text,
-        "COMMAND",
-        "retired spelling of onstart",
-    )
-    .later()
-    .retired("onstart"),
-    row(
-        "onfailure",
-        B,
-        Slot::OnFail,
-        Argument::Text,
-        "COMMAND",
-        "retired spelling of onfail",
-    )
-    .later()
-    .retired("onfail"),
+    row("sessiontimeout", SB, Slot::ConnectionTimeout, Argument::Number(0, YEAR), "SECONDS",
+        "retired spelling of connectiontimeout")
+        .unit("s").default("0").retired("connectiontimeout"),
+    row("maxsessions", SB, Slot::MaxConnections, Argument::Number(0, u32::MAX), "NUMBER",
+        "retired spelling of maxconnections")
+        .unit("connections").default("0").decided().retired("maxconnections"),
+    row("insertcookie", B, Slot::Header, Argument::Text, "TEXT",
+        "retired spelling of addclientheader \"Set-Cookie: TEXT\"")
+        .later().retired("addclientheader"),
+    row("insertstickycookie", B, Slot::Header, Argument::Text, "TEXT",
+        "retired spelling of addclientheader \"Set-Cookie: TEXT\"")
+        .later().retired("addclientheader"),
+    row("insertrealip", B, Slot::Header, Argument::OptionalBoolean, "[BOOLEAN]",
+        "retired spelling of setserverheader \"X-Real-IP: %r\"")
+        .later().decided().retired("setserverheader"),
+    row("onsuccess", B, Slot::OnStart, Argument::Text, "COMMAND",
+        "retired spelling of onstart").later().retired("onstart"),
+    row("onfailure", B, Slot::OnFail, Argument::Text, "COMMAND",
+        "retired spelling of onfail").later().retired("onfail"),
 ];
 
 /// The row of `word` at `level`.
