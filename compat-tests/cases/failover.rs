@@ -19,6 +19,8 @@ fn the_same_client_is_served_by_the_next_backend() {
 
     assert_eq!(name, "birch");
     client.assert_echo("served");
+    drop(client);
+    proxy.await_idle();
     assert_eq!(proxy.state("maple"), "unavailable");
     assert_eq!(proxy.reason("maple"), "refused");
     proxy.sandbox().syslog.await_exactly(
@@ -66,6 +68,7 @@ fn a_success_begins_the_count_of_failures_anew() {
         maple.kill();
     }
 
+    proxy.await_idle();
     assert_eq!(proxy.state("maple"), "available");
     assert_eq!(proxy.number("maple", "failures"), 3);
 }

@@ -44,7 +44,9 @@ fn conversation(to: std::net::SocketAddr) -> Option<String> {
     client.try_send(b"echo\n").ok()?;
     let echoed = client.try_line().ok()?;
     assert_eq!(echoed, "echo");
-    client.finish_sending();
+    // It has been served; what happens to its back end from now on does not
+    // matter to it.
+    let _ = client.stream().shutdown(std::net::Shutdown::Write);
     client.rest();
     Some(name)
 }

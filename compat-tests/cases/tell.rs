@@ -163,6 +163,7 @@ fn tell_goes_on_after_the_file_was_broken() {
 
     let run = proxy.run(["tell", "shop", "birch", "down"]);
 
+    proxy.rewrite(&text);
     assert_eq!(run.ok(), "shop birch: available -> down\n");
     assert!(run.stderr.contains("error[E02]"), "{run:#?}");
 }

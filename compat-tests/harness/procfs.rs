@@ -80,12 +80,6 @@ impl Process {
         kib * 1024
     }
 
-    /// Whether it ignores `signal`.
-    pub(crate) fn ignores(self, signal: Signal) -> bool {
-        let mask = u64::from_str_radix(&self.status("SigIgn"), 16).expect("a mask");
-        mask & (1 << (signal as u32 - 1)) != 0
-    }
-
     /// What its descriptors point to.
     pub(crate) fn descriptors(self) -> Vec<PathBuf> {
         std::fs::read_dir(format!("/proc/{}/fd", self.0))

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use super::program::{Program, Run, Running};
-use super::{Client, Port, Process, Sandbox, Segment, Status, until};
+use super::segment::PID;
+use super::{Client, Port, Process, Sandbox, Segment, Status, pace, until};
 
 /// Where a service listens and where its state lives.
 pub(crate) struct Listening {
@@ -121,7 +123,7 @@ impl Proxy {
     /// Kills the daemon with SIGKILL and waits until it has gone.
     #[track_caller]
     pub(crate) fn kill(&self) -> Process {
-        let process = self.process();
+        let process = Process(u32::from_ne_bytes(self.segment().read(PID)));
         process.signal(Signal::SIGKILL);
         process.await_end();
         process
@@ -180,9 +182,12 @@ impl Proxy {
     }
 
     /// Waits until no connection is active, in the first service and in all of
-    /// its back ends.
+    /// its back ends, and until the numbers shown are those of that moment.
     #[track_caller]
     pub(crate) fn await_idle(&self) {
+        // Numbers are published every 200 ms at least, so those that are shown
+        // after a pause are later than everything that came before the call.
+        pace(Duration::from_millis(300));
         until("all active numbers are 0", || {
             let status = self.status();
             let shop = status.service(&self.services[0].name);
