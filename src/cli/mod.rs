@@ -93,6 +93,6 @@ fn perform(session: &Session, command: Command) -> Outcome {
         Command::Start => start::run(session),
         Command::Restart => restart::run(session),
         Command::Demo => demo::run(session),
-        Command::Migrate(_) => Err(Failure::Told),
+        Command::Migrate(order) => migrate::run(session, &order),
     }
 }

@@ -2,10 +2,70 @@
 
 mod replace;
 
+use std::fmt::Write as _;
+
 use similar::TextDiff;
+
+use crate::cli::arguments::{Migrate, Rewrite};
+use crate::cli::exit::{Failure, Outcome};
+use crate::cli::session::Session;
+use crate::config::Purpose;
+use crate::config::diagnostic::Which;
+use crate::config::migrate::{Change, migrate};
 
 /// Lines of context around a change.
 const CONTEXT: usize = 3;
+
+/// Rewrites the retired spellings of a file: to stdout, as a diff, or in place.
+/// In place, each change is named on stderr, and where the old file is kept.
+///
+/// Source: decided (2.3); the backup and the list of changes are additions.
+pub(super) fn run(session: &Session, order: &Migrate) -> Outcome {
+    let path = match &order.file {
+        Some(path) => path.clone(),
+        None => session.configuration()?,
+    };
+    let migration = migrate(&path, &session.load_options(Purpose::Other)).map_err(|report| {
+        session.print(&report, Which::ErrorsOnly);
+        Failure::Told
+    })?;
+    session.print(&migration.left_alone, Which::All);
+    let file = path.display().to_string();
+    match order.rewrite {
+        Rewrite::Print => session.console.print(&migration.text),
+        Rewrite::Diff => {
+            let diff = unified_diff(&file, &migration.old, &migration.text);
+            session.console.print(diff)
+        }
+        Rewrite::InPlace if migration.old == migration.text => Ok(()),
+        Rewrite::InPlace => {
+            let backup = replace::replace(&path, &migration.text)
+                .map_err(|error| Failure::message(error.to_string()))?;
+            session
+                .console
+                .write_message(&listed(&file, &migration.changes));
+            session.console.error(format_args!(
+                "{file} as it was is kept as {}",
+                backup.display()
+            ));
+            Ok(())
+        }
+    }
+}
+
+/// One line for each change, with its place.
+fn listed(file: &str, changes: &[Change]) -> String {
+    let mut text = String::new();
+    for change in changes {
+        let Change {
+            line,
+            column,
+            message,
+        } = change;
+        let _ = writeln!(text, "{file}:{line}:{column}: {message}");
+    }
+    text
+}
 
 /// The difference as a unified diff that `patch` takes; empty without one.
 ///
@@ -57,5 +117,18 @@ mod tests {
     #[test]
     fn nothing_to_change_gives_no_diff() {
         assert_eq!(unified_diff("x.conf", b"a\n", b"a\n"), b"");
+    }
+
+    #[test]
+    fn changes_are_listed_with_their_places() {
+        let change = |line, message: &str| Change {
+            line,
+            column: 5,
+            message: message.to_owned(),
+        };
+
+        let text = listed("x.conf", &[change(3, "one"), change(14, "two")]);
+
+        assert_eq!(text, "x.conf:3:5: one\nx.conf:14:5: two\n");
     }
 }
