@@ -11,6 +11,8 @@
 mod clear;
 
 use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -21,6 +23,7 @@ use crate::config::Purpose;
 use crate::config::model::Config;
 use crate::daemon::{self, Listeners};
 use crate::process::background::{self, Notifier, Role, Waiter};
+use crate::process::holder::{Holder, holder_of};
 use crate::process::identity;
 use crate::telemetry;
 
@@ -72,10 +75,31 @@ pub(super) fn listen(
     }
     daemon::listen(config, options).map_err(|errors| {
         for error in errors {
-            session.console.error(error);
+            let remedy = remedy(error.address, &error.source, holder_of);
+            session.console.error(format_args!("{error}{remedy}"));
         }
         Failure::Told
     })
+}
+
+/// What an operator can do about a port that cannot be had, with a blank in
+/// front; empty if nothing is known.
+fn remedy(
+    address: SocketAddr,
+    error: &io::Error,
+    holder_of: impl Fn(SocketAddr) -> Option<Holder>,
+) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => match holder_of(address) {
+            Some(Holder { pid, name }) => format!(" (by pid {pid}, {name})"),
+            None => String::new(),
+        },
+        io::ErrorKind::PermissionDenied if address.port() < 1_024 => {
+            " (ports below 1024 need root or CAP_NET_BIND_SERVICE)".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => " (see bindto)".to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// Runs a daemon in this process until it ends.
@@ -162,4 +186,35 @@ fn wait(session: &Session, services: &[Expected], waiter: Waiter, began: Instant
         session.console.error(line);
     }
     Err(Failure::Told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remedy_for(kind: io::ErrorKind, address: &str, holder: Option<&Holder>) -> String {
+        remedy(address.parse().unwrap(), &kind.into(), |_| holder.cloned())
+    }
+
+    #[test]
+    fn holder_of_a_port_is_named_if_it_can_be_seen() {
+        let nginx = Holder {
+            pid: 17,
+            name: "nginx".to_owned(),
+        };
+
+        let seen = remedy_for(io::ErrorKind::AddrInUse, "0.0.0.0:80", Some(&nginx));
+        let unseen = remedy_for(io::ErrorKind::AddrInUse, "0.0.0.0:80", None);
+
+        assert_eq!(seen, " (by pid 17, nginx)");
+        assert_eq!(unseen, "");
+    }
+
+    #[test]
+    fn low_port_without_permission_is_explained() {
+        let denied = io::ErrorKind::PermissionDenied;
+
+        assert!(remedy_for(denied, "0.0.0.0:80", None).contains("root"));
+        assert_eq!(remedy_for(denied, "0.0.0.0:8080", None), "");
+    }
 }

@@ -25,7 +25,7 @@ use crate::cli::render::StatusReport;
 use crate::cli::session::Session;
 use crate::cli::{start, status};
 use crate::config::diagnostic::Which;
-use crate::config::model::Config;
+use crate::config::model::{Config, Service};
 use crate::config::{Purpose, load};
 use crate::control::rundir::RunDir;
 use crate::daemon::{Listeners, Options};
@@ -143,7 +143,7 @@ fn manner(session: &Session, config: &Config) -> Manner {
         return Manner::Lines;
     }
     let form = status::form(&session.options, &session.console);
-    let keys: Vec<u32> = config.services.iter().map(|one| one.shm_key()).collect();
+    let keys: Vec<u32> = config.services.iter().map(Service::shm_key).collect();
     let record_limit = session.limits().record;
     Manner::Table(Box::new(move || {
         let running = keys.iter().filter_map(|&key| {
