@@ -40,6 +40,7 @@ fn roundrobin_goes_on_behind_the_backend_that_served_in_the_end() {
         .start();
 
     assert_eq!(initials(&proxy.visits(4)), "mcmc");
+    proxy.await_idle();
     assert_eq!(proxy.number("birch", "failures"), 2);
     assert_eq!(proxy.state("birch"), "available");
 }

@@ -207,11 +207,18 @@ fn no_route_from_here_is_not_held_against_the_backend() {
 /// state, however often.
 #[test]
 fn a_backend_that_resets_established_connections_stays_available() {
-    let maple = Backend::serving(crate::harness::Peer::reset);
+    // It waits for a byte first: a reset that comes together with the news that
+    // the connection was made is a failed connect, with the reason `reset`.
+    let maple = Backend::serving(|mut peer| {
+        peer.receive();
+        peer.reset();
+    });
     let proxy = Setup::new("").backend("maple", maple.server(), "").start();
 
     for _ in 0..10 {
-        proxy.connect().assert_closed_without_data();
+        let mut client = proxy.connect();
+        client.send("x");
+        client.assert_closed_without_data();
     }
 
     proxy.await_idle();

@@ -58,8 +58,9 @@ fn flag_a_logs_start_and_end_of_every_connection() {
     let (mut client, _) = proxy.greeted();
     client.assert_echo("12345");
     drop(client);
-    proxy.visit();
     let syslog = &proxy.sandbox().syslog;
+    syslog.await_lines("ending shop", 1);
+    proxy.visit();
     syslog.await_lines("ending shop", 2);
 
     let lines = syslog.matching("shop from 127.0.0.1");
