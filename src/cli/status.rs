@@ -1,5 +1,6 @@
 //! `status`: prints what the segments of the services say.
 
+use crate::base::limits::Limits;
 use crate::base::moment::Moment;
 use crate::cli::arguments::{Form, Options};
 use crate::cli::console::Console;
@@ -26,7 +27,7 @@ pub(super) fn run(session: &Session) -> Outcome {
             known.file
         ));
     }
-    let (report, unreadable) = report(survey);
+    let (report, unreadable) = report(survey, session.limits());
     let form = form(&session.options, &session.console);
     session.console.print(report.render(form))?;
     for why in &unreadable {
@@ -56,7 +57,7 @@ fn running(survey: &Survey) -> impl Iterator<Item = &ServiceSnapshot> {
 }
 
 /// What is printed, and what is said of objects that cannot be read.
-fn report(survey: Survey) -> (StatusReport, Vec<String>) {
+fn report(survey: Survey, limits: &Limits) -> (StatusReport, Vec<String>) {
     let mut services = Vec::new();
     let mut unreadable = Vec::new();
     for Sighting {
@@ -67,7 +68,7 @@ fn report(survey: Survey) -> (StatusReport, Vec<String>) {
     {
         match standing {
             Standing::Running(snapshot) => {
-                services.push(running_service(*snapshot, place));
+                services.push(running_service(*snapshot, place, limits));
             }
             Standing::LeftOver { pid } => services.push(ServiceStatus::LeftOver { name, pid }),
             Standing::NotRunning => services.push(ServiceStatus::NotRunning { name }),
@@ -78,9 +79,15 @@ fn report(survey: Survey) -> (StatusReport, Vec<String>) {
     (StatusReport { services, now }, unreadable)
 }
 
-pub(super) fn running_service(snapshot: ServiceSnapshot, place: Place) -> ServiceStatus {
+/// A service that runs, as it is printed.
+pub(super) fn running_service(
+    snapshot: ServiceSnapshot,
+    place: Place,
+    limits: &Limits,
+) -> ServiceStatus {
     ServiceStatus::Running(Box::new(RunningService {
         heartbeat_age: heartbeat_age(&snapshot.header),
+        heartbeat_limit: limits.heartbeat.as_secs(),
         in_file: place == Place::InFile,
         snapshot,
     }))
@@ -139,7 +146,7 @@ mod tests {
 
     #[test]
     fn object_that_cannot_be_read_does_not_hide_the_others() {
-        let (report, unreadable) = report(survey());
+        let (report, unreadable) = report(survey(), &Limits::default());
 
         assert_eq!(report.services.len(), 3);
         assert_eq!(unreadable, ["service d: not a status segment"]);

@@ -144,11 +144,14 @@ fn manner(session: &Session, config: &Config) -> Manner {
     }
     let form = status::form(&session.options, &session.console);
     let keys: Vec<u32> = config.services.iter().map(Service::shm_key).collect();
-    let record_limit = session.limits().record;
+    let limits = *session.limits();
     Manner::Table(Box::new(move || {
         let running = keys.iter().filter_map(|&key| {
-            let snapshot = StatusReader::open(key).ok()??.snapshot(record_limit).ok()?;
-            Some(status::running_service(snapshot, Place::InFile))
+            let snapshot = StatusReader::open(key)
+                .ok()??
+                .snapshot(limits.record)
+                .ok()?;
+            Some(status::running_service(snapshot, Place::InFile, &limits))
         });
         let report = StatusReport {
             services: running.collect(),

@@ -95,6 +95,8 @@ pub struct RunningService {
     pub snapshot: ServiceSnapshot,
     /// Seconds since the last heartbeat.
     pub heartbeat_age: u64,
+    /// The age above which that is shown, in seconds (8.2 `heartbeat`).
+    pub heartbeat_limit: u64,
     /// Whether the configuration file still has it.
     pub in_file: bool,
 }

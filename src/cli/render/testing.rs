@@ -46,6 +46,7 @@ pub(super) fn shop() -> RunningService {
     RunningService {
         snapshot,
         heartbeat_age: 1,
+        heartbeat_limit: 10,
         in_file: true,
     }
 }

@@ -7,9 +7,6 @@ use crate::status::snapshot::{BackendFacts, BackendNumbers, Record};
 use super::fields::{bind_word, kind, kind_word, mode, state_word};
 use super::{Colours, Figures, RunningService, ServiceStatus, StatusReport, TextStyle, amount};
 
-/// A heartbeat that is older is worth a word, in seconds.
-const SILENCE: u64 = 10;
-
 /// The columns of the table; the first three and the last are left-aligned.
 const HEADINGS: [&str; 14] = [
     "BACKEND", "SERVER", "STATE", "SINCE", "WEIGHT", "ACTIVE", "MAX", "TOTAL", "FAILED", "IN",
@@ -86,7 +83,7 @@ fn identity_line(running: &RunningService, style: TextStyle) -> String {
         facts.mode,
         running.snapshot.header.pid,
     );
-    if running.heartbeat_age > SILENCE {
+    if running.heartbeat_age > running.heartbeat_limit {
         let silence = format!("(no sign of life for {} s)", running.heartbeat_age);
         line.push(' ');
         line.push_str(&paint(&silence, Colour::Yellow, style));
