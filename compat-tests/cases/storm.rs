@@ -44,9 +44,9 @@ fn conversation(to: std::net::SocketAddr) -> Option<String> {
     client.try_send(b"echo\n").ok()?;
     let echoed = client.try_line().ok()?;
     assert_eq!(echoed, "echo");
-    // It has been served; what happens to its back end from now on does not
+    // It has been served: what happens to its back end from now on does not
     // matter to it.
-    let _ = client.stream().shutdown(std::net::Shutdown::Write);
+    client.finish_sending();
     client.rest();
     Some(name)
 }
@@ -131,8 +131,8 @@ fn assert_numbers_are_exact(proxy: &Proxy, seen: &Seen) {
     );
 }
 
-/// The same with one back end that is killed while every client holds a
-/// connection to it: all of them, and only they, break off.
+/// Section 5 (decided): a back end is killed while clients hold connections to
+/// all three; its own clients, and only they, break off.
 #[test]
 fn a_killed_backend_breaks_its_own_connections_and_no_others() {
     let mut trees = Trees::new();
