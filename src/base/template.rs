@@ -371,6 +371,7 @@ fn host_name(name: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     const BACKENDS: &[TemplateBackend<'static>] = &[
         TemplateBackend {
@@ -492,6 +493,12 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn any_bytes_are_a_template(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let (template, issues) = Template::parse(&bytes, TemplateKind::Handler);

@@ -234,6 +234,7 @@ mod tests {
     use super::super::{Config, load};
     use super::*;
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
     use std::fs;
 
     fn migrated(text: &str) -> (Migration, Config, Config) {
@@ -388,7 +389,11 @@ mod tests {
     ];
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(100))]
+        #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(1),
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(100)
+    })]
 
         #[test]
         fn migrated_file_means_the_same_and_needs_no_second_time(

@@ -167,7 +167,8 @@ impl Scanner<'_> {
         let split = trimmed.find(|c: char| c.is_ascii() && is_blank(c as u8));
         let (symbol, value) = trimmed.split_at(split.unwrap_or(trimmed.len()));
         let value = value.trim_matches(|c: char| c.is_ascii() && is_blank(c as u8));
-        let start = word + (definition.len() - definition.trim_start().len());
+        let leading = |c: char| c.is_ascii() && is_blank(c as u8);
+        let start = word + (definition.len() - definition.trim_start_matches(leading).len());
         let place = FileSpan {
             file,
             start,
