@@ -309,8 +309,13 @@ fn a_killed_daemon_leaves_an_object_that_status_calls_left_over() {
 fn a_pid_that_was_given_to_another_process_deceives_nobody() {
     let trees = Trees::new();
     let proxy = trees.behind("").start();
+    let started = proxy.process().started();
     proxy.kill();
-    let bystander = proxy.sandbox().other_program("sleep").args(["60"]).spawn();
+    // Times of start are counted in ticks of 10 ms, and a case can be faster.
+    let bystander = eventually("a process of another time", || {
+        let sleep = proxy.sandbox().other_program("sleep").args(["60"]).spawn();
+        (crate::harness::Process(sleep.pid()).started() != started).then_some(sleep)
+    });
     proxy.segment().tamper(PID, &bystander.pid().to_ne_bytes());
 
     let run = proxy.run(["status"]);
@@ -404,8 +409,7 @@ fn another_account_can_not_start_over_an_object_of_root() {
 fn as_nobody(proxy: &Proxy, command: &str) -> crate::harness::Run {
     let sandbox = proxy.sandbox();
     sandbox.open_to_all();
-    let copy = sandbox.path().join("copy-for-nobody");
-    std::fs::copy(crate::harness::binary_under_test(), &copy).unwrap();
+    let copy = sandbox.copy_program(&crate::harness::binary_under_test(), "copy-for-nobody");
     let run_dir = sandbox.path().join("run-nobody");
     std::fs::create_dir_all(&run_dir).unwrap();
     std::os::unix::fs::chown(&run_dir, Some(NOBODY), Some(NOBODY)).unwrap();

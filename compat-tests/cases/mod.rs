@@ -3,6 +3,7 @@
 
 mod addresses;
 mod commands;
+mod control;
 mod daemon;
 mod dispatch;
 mod failover;

@@ -60,6 +60,13 @@ impl Process {
             .expect("a number")
     }
 
+    /// When it was started, in clock ticks since the machine was.
+    pub(crate) fn started(self) -> u64 {
+        self.stat().expect("a live process")[19]
+            .parse()
+            .expect("a number")
+    }
+
     /// Time of the processor it has used.
     pub(crate) fn cpu(self) -> Duration {
         let fields = self.stat().expect("a live process");

@@ -96,13 +96,24 @@ impl Sandbox {
         self.wrapper = wrapper.into_iter().map(Into::into).collect();
     }
 
-    /// Runs a copy of the program from `place` from now on.
-    pub(crate) fn install(&mut self, place: &str) -> PathBuf {
+    /// Copies a program into the sandbox; every account can run the copy.
+    ///
+    /// Another program does it: a file that this process has open for writing
+    /// might be open in a child of another thread when it is to be run.
+    pub(crate) fn copy_program(&self, program: &Path, place: &str) -> PathBuf {
         let path = self.path().join(place);
         std::fs::create_dir_all(path.parent().expect("a directory")).expect("directories");
-        std::fs::copy(&self.binary, &path).expect("a copy of the program");
-        self.binary.clone_from(&path);
+        let copied = std::process::Command::new("cp")
+            .arg(program)
+            .arg(&path)
+            .status();
+        assert!(copied.expect("cp").success());
         path
+    }
+
+    /// Runs a copy of the program from `place` from now on.
+    pub(crate) fn install(&mut self, place: &str) {
+        self.binary = self.copy_program(&self.binary, place);
     }
 
     /// Lets every account look into the sandbox.
