@@ -265,3 +265,52 @@ fn a_start_does_not_depend_on_names() {
     proxy.tell("maple", "up");
     assert_eq!(proxy.visit(), "maple");
 }
+
+/// 2.2 (flag documented, 0 decided): with `-d 0` a name is looked up for every
+/// connect.
+#[test]
+fn without_caching_a_name_is_looked_up_each_time() {
+    let port = Arc::new(Port::reserve());
+    let at = |last: u8, name: &'static str| {
+        Backend::serving_at(
+            [127, 0, 0, last].into(),
+            Arc::clone(&port),
+            move |mut peer| {
+                peer.send(format!("{name}\n"));
+                peer.echo();
+            },
+        )
+    };
+    let _backends = (at(2, "old"), at(3, "new"));
+    let mut setup = Setup::new("")
+        .backend("maple", format!("maple.test:{}", port.number()), "")
+        .flags(["-d", "0"]);
+    let Some(names) = Names::new(setup.sandbox(), "127.0.0.2 maple.test\n") else {
+        return;
+    };
+    let proxy = setup.wrap(names.wrapper.clone()).start();
+    assert_eq!(proxy.visit(), "old");
+
+    names.rewrite("127.0.0.3 maple.test\n");
+
+    assert_eq!(proxy.visit(), "new");
+}
+
+/// 4.16 (decided): `tell ... server` takes names, too.
+#[test]
+fn a_name_can_be_told() {
+    let trees = Trees::new();
+    let port = trees.birch.address().port();
+    let mut setup = Setup::new("").backend("maple", trees.maple.server(), "");
+    let Some(names) = Names::new(setup.sandbox(), "127.0.0.1 birch.test\n") else {
+        return;
+    };
+    let proxy = setup.wrap(names.wrapper).start();
+
+    let server = format!("birch.test:{port}");
+    proxy
+        .run(["tell", "shop", "maple", "server", &server])
+        .clean();
+
+    assert_eq!(proxy.visit(), "birch");
+}

@@ -479,3 +479,114 @@ fn an_object_that_is_not_ours_is_an_error_and_stays() {
     );
     segment.remove();
 }
+
+/// 2.6 (decided): a start that takes longer than its limit is undone.
+#[test]
+fn a_start_that_takes_too_long_is_undone() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").limit("start", 0.001).write();
+
+    let run = proxy.run(["start"]);
+
+    if run.code == Some(0) {
+        eprintln!("skipped: this machine starts a daemon within a millisecond");
+        return;
+    }
+    run.failed_with_one_line();
+    until("nothing is left", || {
+        proxy.sandbox().processes().is_empty()
+            && proxy.sandbox().sockets().is_empty()
+            && !proxy.segment().exists()
+    });
+    assert!(Client::try_connect(proxy.address()).is_err());
+}
+
+/// 4.0 (decided): the greatest values of all numbers are accepted and act.
+#[test]
+fn the_greatest_numbers_of_all_directives_work() {
+    let trees = Trees::new();
+    let great = "maxconnections 4294967295; connectiontimeout 31536000;";
+    let backend = "weight 65535; decay 100; retries 1000;";
+    let proxy = Setup::new(&format!(
+        "{great} revivinginterval 31536000; backlog 65535; dispatchmode bysize over 10000;"
+    ))
+    .backend("maple", trees.maple.server(), &format!("{great} {backend}"))
+    .backend("birch", trees.birch.server(), &format!("{great} {backend}"))
+    .flags(["-a", "-B", "16777216", "-d", "2147483", "-g", "3600"])
+    .start();
+
+    assert_eq!(super::accounted_visits(&proxy, 3), "mbm");
+    proxy.tell("maple", "unavailable");
+    assert_eq!(proxy.visit(), "birch");
+    assert_eq!(proxy.state("maple"), "unavailable");
+}
+
+/// 2.6 (decided): many services in one daemon.
+#[test]
+fn a_hundred_services_start_serve_and_stop_together() {
+    let trees = Trees::new();
+    let mut setup = Setup::new("").backend("maple", trees.maple.server(), "");
+    for number in 1..100 {
+        setup = setup
+            .service(&format!("s{number}"), "")
+            .backend("birch", trees.birch.server(), "");
+    }
+    let proxy = setup.start();
+
+    assert_eq!(proxy.visit(), "maple");
+    for number in 1..100 {
+        let mut client = Client::connect(proxy.address_of(&format!("s{number}")));
+        assert_eq!(client.line(), "birch");
+    }
+    let status = proxy.status();
+    assert_eq!(status.names().len(), 100);
+    assert!(
+        status
+            .names()
+            .iter()
+            .all(|name| status.service(name).running())
+    );
+}
+
+/// 2.6 (decided), in the end of all its steps: services come and go many times
+/// and leave nothing (which the sandbox asserts).
+#[test]
+fn restarts_under_load_serve_every_client_that_gets_through() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").flags(["-g", "10"]).start();
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let address = proxy.address();
+
+    let (served, refused) = std::thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            let (mut served, mut refused) = (0, 0);
+            while !ended.load(std::sync::atomic::Ordering::SeqCst) {
+                match Client::try_connect(address) {
+                    Ok(mut client) => {
+                        // A connection that the kernel made while the queue was
+                        // being closed is lost; that is the only other way.
+                        if client.try_line().is_ok() {
+                            client.assert_echo("whole");
+                            served += 1;
+                        } else {
+                            refused += 1;
+                        }
+                    }
+                    Err(_) => refused += 1,
+                }
+            }
+            (served, refused)
+        });
+        for _ in 0..4 {
+            assert_eq!(proxy.run(["restart"]).clean(), "");
+            assert!(!proxy.visit().is_empty());
+        }
+        ended.store(true, std::sync::atomic::Ordering::SeqCst);
+        load.join().unwrap()
+    });
+
+    assert!(served > 0, "{served} served, {refused} refused");
+    until("all old daemons have gone", || {
+        proxy.sandbox().processes().len() == 1
+    });
+}

@@ -330,3 +330,131 @@ fn the_end_of_a_connection_names_who_ended_it() {
     assert!(second.text.ends_with(" s, client"), "{second:?}");
     assert!(third.text.ends_with(" s, stopped"), "{third:?}");
 }
+
+/// Section 5, steps 4 to 6 (decided): what a client sent before its back end
+/// was found reaches the one that serves it, all of it and in order.
+#[test]
+fn early_bytes_reach_the_backend_that_serves_in_the_end() {
+    const TOTAL: usize = 3 * 1024 * 1024;
+    let dead = Backend::dead("dead");
+    let hole = crate::harness::Blackhole::new();
+    let (backend, peers) = Backend::handing_over();
+    let proxy = Setup::new("dispatchmode byorder;")
+        .backend("dead", dead.server(), "")
+        .backend("hole", hole.server(), "")
+        .backend("maple", backend.server(), "")
+        .limit("connect", 0.7)
+        .start();
+    let client = proxy.connect();
+
+    let sending = exchange(client, 5, 6, TOTAL);
+    let peer = peers.recv_timeout(Duration::from_secs(10)).unwrap();
+    let answering = exchange(peer, 6, 5, TOTAL);
+
+    sending.join().unwrap();
+    answering.join().unwrap();
+}
+
+/// 2.6 (decided): a stop cuts connections in full flow as well as idle ones,
+/// and those that cannot move because nobody reads.
+#[test]
+fn a_stop_without_grace_cuts_connections_in_full_flow() {
+    let flood = Backend::serving(|mut peer| {
+        let block = vec![b'x'; 1 << 16];
+        while peer.send(&block) {}
+    });
+    let proxy = before(&flood);
+    let daemon = proxy.process();
+    let stalled: Vec<Client> = (0..3).map(|_| proxy.connect()).collect();
+    let mut reading = proxy.connect();
+    reading.take(20 << 20);
+
+    let begun = std::time::Instant::now();
+    proxy.stop();
+    let taken = begun.elapsed();
+
+    assert!(taken < Duration::from_secs(3), "{taken:?}");
+    assert!(!daemon.is_alive());
+    drop(stalled);
+}
+
+/// 8.2 (decided): a connection on which nothing moves because nobody reads is
+/// idle, however much waits to be written.
+#[test]
+fn a_connection_that_nobody_reads_is_cut_as_idle() {
+    let flood = Backend::serving(|mut peer| {
+        let block = vec![b'x'; 1 << 16];
+        while peer.send(&block) {}
+    });
+    let proxy = Setup::new("connectiontimeout 1;")
+        .backend("maple", flood.server(), "")
+        .flags(["-a"])
+        .start();
+    let stalled = proxy.connect();
+
+    let line = proxy.sandbox().syslog.await_line("ending shop");
+
+    assert!(line.text.ends_with(" s, idle"), "{line:?}");
+    until("the back end is free again", || flood.open() == 0);
+    drop(stalled);
+}
+
+/// Section 5 (decided): urgent bytes are no reason to stand still.
+#[test]
+fn urgent_bytes_do_not_wedge_a_connection() {
+    let (backend, peers) = Backend::handing_over();
+    let proxy = before(&backend);
+    let mut client = proxy.connect();
+    let mut peer = peers.recv_timeout(Duration::from_secs(10)).unwrap();
+
+    client.send("before ");
+    rustix::net::send(client.stream(), b"!", rustix::net::SendFlags::OOB).unwrap();
+    client.send(" after\n");
+    let heard = peer.line();
+    peer.send("heard\n");
+
+    assert!(
+        heard.starts_with("before ") && heard.ends_with(" after"),
+        "{heard:?}"
+    );
+    assert_eq!(client.line(), "heard");
+    client.finish_sending();
+    assert_eq!(peer.rest(), (Vec::new(), Ending::Fin));
+}
+
+/// Section 5 (decided): one connection at full speed does not starve others of
+/// the same worker.
+#[test]
+fn a_fast_connection_leaves_room_for_others() {
+    let flood = Backend::serving(|mut peer| {
+        let block = vec![b'x'; 1 << 18];
+        while peer.send(&block) {}
+    });
+    let maple = Backend::banner("maple");
+    let proxy = Setup::new("")
+        .backend("flood", flood.server(), "")
+        .service("desk", "")
+        .backend("maple", maple.server(), "")
+        .flags(["-w", "1"])
+        .start();
+    let mut fast = proxy.connect();
+    let reader = fast.stream().try_clone().unwrap();
+    let draining = std::thread::spawn(move || {
+        let mut reader = reader;
+        let mut buffer = vec![0; 1 << 18];
+        while reader.read(&mut buffer).is_ok_and(|read| read > 0) {}
+    });
+    until("it flows", || flood.sent() > 64 << 20);
+
+    let mut slowest = Duration::ZERO;
+    for _ in 0..50 {
+        let begun = std::time::Instant::now();
+        let mut client = Client::connect(proxy.address_of("desk"));
+        assert_eq!(client.line(), "maple");
+        slowest = slowest.max(begun.elapsed());
+    }
+    let _ = fast.stream().shutdown(std::net::Shutdown::Both);
+    draining.join().unwrap();
+
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}

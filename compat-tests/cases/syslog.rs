@@ -253,3 +253,45 @@ fn in_the_foreground_messages_go_to_stderr_as_well() {
         &format!("{time} notice shop: stopped, 0 connections cut"),
     );
 }
+
+/// 2.2 (decided): `-v` with `start` acts as if every block said `verbosity on`.
+#[test]
+fn flag_v_of_start_makes_everything_verbose() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").write();
+    proxy.run(["-v", "start"]).ok();
+
+    proxy.visit();
+
+    let syslog = &proxy.sandbox().syslog;
+    syslog.await_exactly(Level::Info, "shop: connection 0000001 from 127.0.0.1");
+    let to = format!("shop maple: connection 0000001 to {}", trees.maple.server());
+    syslog.await_exactly(Level::Info, &to);
+}
+
+/// 13.3 (decided): a verbose back end tells why a connect and a probe failed.
+#[test]
+fn a_verbose_backend_tells_of_failed_connects_and_probes() {
+    let (mut maple, birch) = (Backend::dead("maple"), Backend::banner("birch"));
+    let proxy = Setup::new("dispatchmode byorder; revivinginterval 1;")
+        .backend("maple", maple.server(), "verbosity on;")
+        .backend("birch", birch.server(), "")
+        .start();
+    let syslog = &proxy.sandbox().syslog;
+
+    proxy.visit();
+    let failed = syslog.await_line("connect failed: ");
+    let probe = syslog.await_line("shop maple: probe: ");
+    maple.revive();
+    syslog.await_exactly(Level::Info, "shop maple: probe: ok");
+
+    assert_eq!(failed.level, Level::Info);
+    assert!(
+        failed
+            .text
+            .starts_with("shop maple: connection 0000001 connect failed: "),
+        "{failed:?}"
+    );
+    assert_eq!(probe.level, Level::Info);
+    assert_ne!(probe.text, "shop maple: probe: ok");
+}
