@@ -169,7 +169,7 @@ fn the_same_statement_twice_is_accepted() {
         "service shop { port 8080; verbosity on; verbosity on; backend maple { server 10.0.0.5:80; } }",
     );
 
-    run.ok();
+    assert!(run.ok().contains("configuration is ok"), "{run:#?}");
     assert_eq!(codes(&findings), Vec::<&str>::new());
 }
 

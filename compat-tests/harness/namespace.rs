@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Deadline, Sandbox};
+use super::{Deadline, Sandbox, binary_under_test};
 
 /// Says to the test that runs in a new network that it is inside.
 const INSIDE: &str = "CROSSROADS_OWN_NETWORK";
@@ -45,6 +45,7 @@ pub(crate) fn in_own_network(addresses: &[&str], body: impl FnOnce()) {
         .args([program])
         .args([test, "--exact", "--nocapture", "--test-threads", "1"])
         .env(INSIDE, "1")
+        .env("CROSSROADS_UNDER_TEST", binary_under_test())
         .within(Deadline::usual().left() * 3)
         .run();
     assert!(
