@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::cases::Trees;
-use crate::harness::{Deadline, Setup, until};
+use crate::harness::{Backend, Blackhole, Client, Deadline, Setup, pace, until};
 
 /// Section 15 (documented; setting the name decided).
 #[test]
@@ -73,7 +73,7 @@ fn sigterm_stops_the_daemon_and_leaves_nothing() {
 
     assert!(!proxy.segment().exists());
     assert_eq!(proxy.sandbox().sockets().len(), 0);
-    assert!(crate::harness::Client::try_connect(proxy.address()).is_err());
+    assert!(Client::try_connect(proxy.address()).is_err());
 }
 
 /// Section 15 (decided).
@@ -85,7 +85,7 @@ fn a_second_signal_cuts_the_grace_short() {
     let (mut client, _) = proxy.greeted();
     daemon.signal(Signal::SIGTERM);
     until("the listener is closed", || {
-        crate::harness::Client::try_connect(proxy.address()).is_err()
+        Client::try_connect(proxy.address()).is_err()
     });
     client.assert_echo("in the grace");
 
@@ -197,4 +197,56 @@ fn clients_are_served_as_soon_as_start_returns() {
         assert_eq!(proxy.visit(), "maple");
         proxy.stop();
     }
+}
+
+/// Section 5 (decided): nothing that waits is waited for by asking again and
+/// again: idle, half-closed and stalled connections, connects that hang, and
+/// clients in front of a full service.
+#[test]
+fn waiting_costs_no_processor_time() {
+    let trees = Trees::new();
+    let hole = Blackhole::new();
+    let flood = Backend::serving(|mut peer| while peer.send([b'x'; 1 << 16]) {});
+    let (quiet, peers) = Backend::handing_over();
+    let proxy = trees
+        .behind("")
+        .service("full", "maxconnections 1;")
+        .backend("maple", trees.maple.server(), "")
+        .service("stalled", "")
+        .backend("flood", flood.server(), "")
+        .service("hanging", "")
+        .backend("hole", hole.server(), "")
+        .service("half", "")
+        .backend("quiet", quiet.server(), "")
+        .limit("connect", 60.0)
+        .limit("failover", 60.0)
+        .flags(["-w", "2"])
+        .start();
+    let to = |service: &str| Client::connect(proxy.address_of(service));
+    let idle: Vec<_> = (0..20).map(|_| proxy.greeted()).collect();
+    let waiting: Vec<_> = (0..5).map(|_| to("full")).collect();
+    let stalled: Vec<_> = (0..3).map(|_| to("stalled")).collect();
+    let hanging = [to("hanging"), to("hanging")];
+    let half_closed = [to("half"), to("half"), to("half")];
+    let mut served: Vec<Client> = half_closed
+        .iter()
+        .map(|_| peers.recv_timeout(Duration::from_secs(10)).unwrap())
+        .collect();
+    half_closed[0].finish_sending();
+    served[0].rest();
+    served[1].finish_sending();
+    hanging[0].finish_sending();
+    let daemon = proxy.process();
+    let mut last = 0;
+    until("the flood stands still", || {
+        pace(Duration::from_millis(200));
+        std::mem::replace(&mut last, flood.sent()) == flood.sent()
+    });
+
+    let before = daemon.cpu();
+    pace(Duration::from_millis(1500));
+    let spent = daemon.cpu() - before;
+
+    assert!(spent <= Duration::from_millis(100), "{spent:?} in 1.5 s");
+    drop((idle, waiting, stalled, hanging, half_closed));
 }
