@@ -46,6 +46,15 @@ impl Process {
         self.read("comm").trim_end().to_owned()
     }
 
+    /// The names of its threads.
+    pub(crate) fn threads(self) -> Vec<String> {
+        std::fs::read_dir(format!("/proc/{}/task", self.0))
+            .expect("threads")
+            .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok())
+            .map(|name| name.trim_end().to_owned())
+            .collect()
+    }
+
     /// Its group of processes.
     pub(crate) fn group(self) -> u32 {
         self.stat().expect("a live process")[2]
