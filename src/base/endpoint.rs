@@ -42,7 +42,7 @@ pub enum EndpointError {
     /// The port is not 1 to 65535.
     #[error("`{0}` is not a port, 1 to 65535")]
     BadPort(String),
-    /// A port is needed and none is given.
+    /// A port is needed, or announced by a `:`, and none is given.
     #[error("the port is missing")]
     NoPort,
 }
@@ -136,6 +136,9 @@ impl Endpoint {
                 rest if rest.starts_with(':') => Some(end + 1),
                 _ => return Err(EndpointError::BadIpv6(text.to_owned())),
             },
+            None if text.starts_with('[') => {
+                return Err(EndpointError::BadIpv6(text.to_owned()));
+            }
             _ => text.rfind(':'),
         };
         let Some(colon) = split else {
@@ -155,8 +158,11 @@ impl Endpoint {
 }
 
 fn parse_port(text: &str) -> Result<u16, EndpointError> {
+    if text.is_empty() {
+        return Err(EndpointError::NoPort);
+    }
     let bad = || EndpointError::BadPort(text.to_owned());
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(bad());
     }
     match text.parse::<u16>() {
@@ -239,7 +245,8 @@ mod tests {
             ("h:0", EndpointError::BadPort("0".into())),
             ("h:65536", EndpointError::BadPort("65536".into())),
             ("h:+80", EndpointError::BadPort("+80".into())),
-            ("h:", EndpointError::BadPort(String::new())),
+            ("h:", EndpointError::NoPort),
+            ("[::1", EndpointError::BadIpv6("[::1".into())),
             ("h", EndpointError::NoPort),
         ] {
             assert_eq!(Endpoint::parse(text), Err(error), "{text}");

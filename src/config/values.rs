@@ -134,9 +134,13 @@ impl<'a> Input<'a> {
             .suggest(nearest(found, allowed.iter().copied()))
     }
 
-    fn parse_number(&self, found: &str, span: Span, least: u32, most: u32) -> Outcome<u32> {
+    /// The number that stands for `word`, from `least` to `most`.
+    fn parse_number(
+        (found, span): (&str, Span),
+        word: &str,
+        (least, most): (u32, u32),
+    ) -> Outcome<u32> {
         let accepted = format!("{least} to {most}");
-        let word = self.row.word;
         if found.is_empty() || !found.bytes().all(|byte| byte.is_ascii_digit()) {
             let message = format!("{} is not a whole number for `{word}`", quoted(found));
             return fail(Finding::new(Code::E07, span, message).accepted(accepted));
@@ -153,7 +157,7 @@ impl<'a> Input<'a> {
 
     fn number(&self, least: u32, most: u32) -> Outcome<Lowered> {
         let (found, span) = self.first()?;
-        let number = self.parse_number(found, span, least, most)?;
+        let number = Self::parse_number((found, span), self.row.word, (least, most))?;
         self.nothing_behind(1)?;
         Ok(Lowered::Value(Value::Number(number), span))
     }

@@ -49,12 +49,12 @@ impl Input<'_> {
             let near = nearest(found, ["over", "of"]);
             return fail(finding.accepted("over NUMBER".to_owned()).suggest(near));
         }
-        let Some((number, at)) = self.argument(2)? else {
+        let Some(number) = self.argument(2)? else {
             let message = format!("the number after `{found}` is missing");
             let finding = Finding::new(Code::E06, span, message);
             return fail(finding.accepted(format!("0 to {}", Over::MAX)));
         };
-        let number = self.parse_number(number, at, 0, Over::MAX)?;
+        let number = Self::parse_number(number, found, (0, Over::MAX))?;
         Ok((Over::new(number).unwrap_or_default(), 3))
     }
 

@@ -118,7 +118,10 @@ fn header_problem(value: &str) -> Option<String> {
     let Some((name, text)) = value.split_once(':') else {
         return Some(format!("{} has no `:`", quoted(value)));
     };
-    if name.is_empty() || !name.chars().all(is_token_character) {
+    if name.is_empty() {
+        return Some("the name of the header is missing".to_owned());
+    }
+    if !name.chars().all(is_token_character) {
         return Some(format!("{} is not the name of a header", quoted(name)));
     }
     let framing = ["Content-Length", "Transfer-Encoding"];
