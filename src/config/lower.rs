@@ -10,7 +10,7 @@ use super::draft::{BackendDraft, ListDraft, ServiceDraft, Setting, Settings, Val
 use super::findings::{Finding, Findings};
 use super::source::{LOST, is_stand_in, quoted};
 use super::values::{self, Lowered};
-use crate::base::name::check_name;
+use crate::base::name::{NameError, check_name};
 
 /// The greatest number of services in a file.
 const MAX_SERVICES: usize = 4_096;
@@ -24,6 +24,8 @@ pub(super) struct Drafts {
     pub(super) services: Vec<ServiceDraft>,
     /// Whether a `service` was there but faulty.
     pub(super) lost_service: bool,
+    /// Whether a string or comment that is not closed hides the rest.
+    pub(super) swallowed: bool,
 }
 
 /// Lowers `items` of `text`; findings go to `findings`.
@@ -41,7 +43,6 @@ pub(super) fn lower(text: &str, items: &[Item], findings: &mut Findings) -> Draf
         drafts: Drafts::default(),
         open: Vec::new(),
         unclosed: opened.saturating_sub(closed),
-        swallowed: false,
     };
     for (index, item) in items.iter().enumerate() {
         lowerer.item(item, items.get(index + 1));
@@ -66,8 +67,6 @@ struct Lowerer<'a> {
     open: Vec<(Block, Span)>,
     /// How many braces are never closed.
     unclosed: usize,
-    /// Whether a string or comment that is not closed hides the rest.
-    swallowed: bool,
 }
 
 impl Lowerer<'_> {
@@ -80,7 +79,7 @@ impl Lowerer<'_> {
             }
             Item::Close(span) => self.close(*span),
             Item::OpenComment(span) => {
-                self.swallowed = true;
+                self.drafts.swallowed = true;
                 let span = Span {
                     end: span.start + 2,
                     ..*span
@@ -129,7 +128,7 @@ impl Lowerer<'_> {
     fn finish(&mut self) {
         let braces: Vec<Span> = self.open.iter().map(|(_, brace)| *brace).collect();
         for brace in braces {
-            if !self.swallowed {
+            if !self.drafts.swallowed {
                 self.report(Finding::new(Code::E03, brace, "this block is not closed"));
             }
         }
@@ -170,7 +169,7 @@ impl Lowerer<'_> {
     /// The word of a statement: the letters that the first token begins with.
     fn word(&self, statement: &Statement) -> Spanned<String> {
         let token = statement.word.of(self.text);
-        let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let is_letter = |c: char| c.is_alphanumeric() || c == '_';
         let end = token.find(|c| !is_letter(c)).unwrap_or(token.len());
         let named = !token.starts_with(|c: char| c.is_ascii_digit()) && end > 0;
         let end = if named { end } else { token.len() };

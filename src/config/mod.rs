@@ -134,7 +134,7 @@ impl Analysis {
             drafts: &drafts,
             text: &text,
             options,
-            incomplete: read.incomplete,
+            incomplete: read.incomplete || drafts.swallowed,
         };
         check::check(&subject, &mut map, &mut findings);
         Self {

@@ -24,7 +24,7 @@ use super::directives::{self, Argument};
 use super::findings::{Finding, Findings, Location};
 use super::source::{
     Content, FileSpan, Fingerprint, Inclusion, LOST, MARK, MAX_BYTES, Origin, ReadError, SourceMap,
-    Use, quoted, read, reason, to_bytes,
+    Use, quoted, read, read_named, reason, to_bytes,
 };
 use super::suggest::distance;
 use crate::base::name::check_name;
@@ -59,6 +59,7 @@ pub(super) fn preprocess(path: &Path, findings: &mut Findings) -> Preprocessed {
         taken: 0,
         state: State::Start,
         token_start: true,
+        open_comment: false,
         symbols: HashMap::new(),
         definitions: Vec::new(),
         open_symbols: Vec::new(),
@@ -114,6 +115,8 @@ struct Scanner<'a> {
     state: State,
     /// Whether a token could begin here.
     token_start: bool,
+    /// Whether the file that is being scanned ended in a comment.
+    open_comment: bool,
     symbols: HashMap<String, usize>,
     definitions: Vec<Definition>,
     /// Symbols that are being replaced.
@@ -147,7 +150,7 @@ fn line_end(text: &str, start: usize) -> usize {
 
 impl Scanner<'_> {
     fn root(&mut self, path: &Path) {
-        let (code, text) = match read(path, MAX_BYTES) {
+        let (code, text) = match read(path) {
             Ok(bytes) => {
                 let content = Arc::new(Content::new(path, bytes));
                 return self.include(&content, None);
@@ -196,7 +199,8 @@ impl Scanner<'_> {
             file,
             offset: content.text.len(),
         };
-        if matches!(self.state, State::Text(_)) {
+        let cut_off = std::mem::take(&mut self.open_comment);
+        if cut_off || matches!(self.state, State::Text(_)) {
             self.map.push(&MARK.to_string(), end);
             self.state = State::Start;
         }
@@ -245,7 +249,7 @@ impl Scanner<'_> {
         if let Some(content) = self.contents.get(path) {
             return Ok(Arc::clone(content));
         }
-        let content = Arc::new(Content::new(path, read(path, MAX_BYTES)?));
+        let content = Arc::new(Content::new(path, read_named(path)?));
         self.contents
             .insert(path.to_path_buf(), Arc::clone(&content));
         Ok(content)

@@ -8,8 +8,12 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
 
 use super::ast::Span;
 use super::diagnostic::Place;
@@ -17,8 +21,8 @@ use super::diagnostic::Place;
 /// The greatest size of a configuration after inclusion, in bytes (E42).
 pub(super) const MAX_BYTES: usize = 64 << 20;
 
-/// The longest line that is shown beside a finding, in bytes.
-const MAX_LINE: usize = 16 << 10;
+/// What of an overlong line is shown, in characters.
+pub(super) const EXCERPT: usize = 400;
 
 /// Stands where a file ended within a string or comment.
 pub(super) const MARK: char = '\u{10FE00}';
@@ -79,12 +83,23 @@ pub(super) fn to_bytes(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// Whether `c` takes part in a token but cannot be seen, or looks like a blank:
+/// a second byte order mark, a no-break space, a change of direction.
+fn is_unseen(c: char) -> bool {
+    let formats = matches!(
+        c,
+        '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
+    );
+    formats || (!c.is_ascii() && c.is_whitespace())
+}
+
 /// `text` as it may be shown on a terminal: tabs as blanks, everything else
 /// that does not print as U+FFFD.
 pub(super) fn printable(text: &str) -> String {
     let show = |c: char| match c {
         '\t' => ' ',
-        c if c.is_control() || is_reserved(c) => char::REPLACEMENT_CHARACTER,
+        c if c.is_control() || is_reserved(c) || is_unseen(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     };
     text.chars().map(show).collect()
@@ -107,14 +122,30 @@ pub(super) enum ReadError {
     TooLarge,
 }
 
-/// Reads a file of at most `most` bytes.
-pub(super) fn read(path: &Path, most: usize) -> Result<Vec<u8>, ReadError> {
+/// Reads the configuration file itself, of at most [`MAX_BYTES`]. A pipe is
+/// waited for, as in `-c /dev/stdin`.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
+    bounded(File::open(path).map_err(ReadError::Io)?)
+}
+
+/// Reads a file that a configuration names, of at most [`MAX_BYTES`]. Nothing
+/// is waited for: a FIFO is refused, and a terminal has nothing to read.
+pub(super) fn read_named(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty());
+    let file = File::from(opened.map_err(|errno| ReadError::Io(errno.into()))?);
+    let kind = file.metadata().map_err(ReadError::Io)?.file_type();
+    if kind.is_fifo() {
+        return Err(ReadError::Io(io::Error::other("not a regular file")));
+    }
+    bounded(file)
+}
+
+fn bounded(file: File) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
-    let mut file = File::open(path)
-        .map_err(ReadError::Io)?
-        .take(most as u64 + 1);
+    let mut file = file.take(MAX_BYTES as u64 + 1);
     file.read_to_end(&mut bytes).map_err(ReadError::Io)?;
-    if bytes.len() > most {
+    if bytes.len() > MAX_BYTES {
         return Err(ReadError::TooLarge);
     }
     Ok(bytes)
@@ -176,6 +207,44 @@ pub(super) struct Content {
     /// Its text.
     pub(super) text: String,
     line_starts: Vec<usize>,
+    columns: Columns,
+}
+
+/// Counts characters of a text without going through a long line for each of
+/// its findings.
+#[derive(Debug)]
+struct Columns {
+    /// Characters that begin before each block of [`Columns::BLOCK`] bytes.
+    before: Vec<usize>,
+}
+
+impl Columns {
+    const BLOCK: usize = 4_096;
+
+    fn new(text: &str) -> Self {
+        let blocks = text.as_bytes().chunks(Self::BLOCK);
+        let before = blocks.scan(0, |sum, block| {
+            let before = *sum;
+            *sum += characters(block);
+            Some(before)
+        });
+        Self {
+            before: before.collect(),
+        }
+    }
+
+    /// The number of characters of `text` that begin before byte `at`.
+    fn until(&self, text: &str, at: usize) -> usize {
+        let block = (at / Self::BLOCK).min(self.before.len().saturating_sub(1));
+        let rest = text.as_bytes().get(block * Self::BLOCK..at);
+        self.before.get(block).copied().unwrap_or(0) + characters(rest.unwrap_or(&[]))
+    }
+}
+
+/// The number of characters that begin in these bytes of UTF-8.
+fn characters(bytes: &[u8]) -> usize {
+    let begins = |byte: &&u8| (**byte & 0xC0) != 0x80;
+    bytes.iter().filter(begins).count()
 }
 
 impl Content {
@@ -189,6 +258,7 @@ impl Content {
             path: path.to_path_buf(),
             canonical: fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()),
             line_starts: line_starts.collect(),
+            columns: Columns::new(&text),
             bytes,
             text,
         }
@@ -196,23 +266,54 @@ impl Content {
 
     fn place(&self, start: usize, end: usize) -> Place {
         let line = self.line_starts.partition_point(|&at| at <= start).max(1);
-        let begin = self.line_starts.get(line - 1).copied().unwrap_or(0);
-        let rest = self.text.get(begin..).unwrap_or("");
-        let row = rest.split('\n').next().unwrap_or("");
-        let row = row.strip_suffix('\r').unwrap_or(row);
-        let at = (start - begin).min(row.len());
-        let until = (end.max(start) - begin).clamp(at, row.len());
-        let count = |part: Option<&str>| part.map_or(0, |part| part.chars().count());
+        let row = self.row(line);
+        let at = start.clamp(row.start, row.end);
+        let until = end.clamp(at, row.end);
+        let count = |part: Range<usize>| {
+            let until = |at| self.columns.until(&self.text, at);
+            until(part.end) - until(part.start)
+        };
+        let column = count(row.start..at) + 1;
+        let (excerpt, indent) = self.excerpt(&row, at, column);
         Place {
             file: Arc::clone(&self.shown),
             line,
-            column: count(row.get(..at)) + 1,
-            width: count(row.get(at..until)).max(1),
-            // Each finding keeps its line; a huge one would be kept many times.
-            excerpt: (1..=MAX_LINE)
-                .contains(&self.text.len().min(row.len().max(1)))
-                .then(|| printable(row).into()),
+            column,
+            width: count(at..until).max(1),
+            excerpt: (!self.text.is_empty()).then(|| excerpt.into()),
+            indent,
         }
+    }
+
+    /// The bytes of a line, counted from 1, without what ends it.
+    fn row(&self, line: usize) -> Range<usize> {
+        let start = self.line_starts.get(line - 1).copied().unwrap_or(0);
+        let next = self.line_starts.get(line);
+        let end = next.map_or(self.text.len(), |next| next - 1);
+        let text = self.text.get(start..end).unwrap_or("");
+        start..start + text.strip_suffix('\r').unwrap_or(text).len()
+    }
+
+    /// The line, or the part of an overlong one around byte `at`, and the
+    /// number of characters of it before that byte. Cut here and not where it
+    /// is printed: a line of some megabytes may have a finding in each word.
+    fn excerpt(&self, row: &Range<usize>, at: usize, column: usize) -> (String, usize) {
+        let part = |range: Range<usize>| self.text.get(range).unwrap_or("");
+        let (before, behind) = (part(row.start..at), part(at..row.end));
+        if part(row.clone()).chars().nth(EXCERPT).is_none() {
+            return (printable(part(row.clone())), column - 1);
+        }
+        let kept = EXCERPT / 4;
+        let mut backwards = before.char_indices().rev();
+        let skipped = backwards.nth(kept - 1).map_or(0, |(at, _)| at);
+        let head = &before[skipped..];
+        let shown = head.chars().count();
+        let end = behind.char_indices().nth(EXCERPT - shown);
+        let tail = end.map_or(behind, |(end, _)| &behind[..end]);
+        let mark = |cut: bool| if cut { "..." } else { "" };
+        let (left, right) = (mark(skipped > 0), mark(tail.len() < behind.len()));
+        let text = format!("{left}{}{}{right}", printable(head), printable(tail));
+        (text, left.len() + shown)
     }
 }
 
@@ -368,6 +469,7 @@ impl SourceMap {
                 column: 1,
                 width: 1,
                 excerpt: None,
+                indent: 0,
             },
         }
     }
@@ -416,6 +518,15 @@ mod tests {
         })]
 
         #[test]
+        fn characters_are_counted_as_one_by_one(text in "[a\u{E9}\u{20AC}]{0,5000}", cut in 0_usize..5_001) {
+            let at = text.char_indices().nth(cut).map_or(text.len(), |(at, _)| at);
+
+            let columns = Columns::new(&text);
+
+            prop_assert_eq!(columns.until(&text, at), text[..at].chars().count());
+        }
+
+        #[test]
         fn text_turns_back_into_its_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             prop_assume!(!bytes.starts_with(b"\xEF\xBB\xBF"));
             prop_assert_eq!(to_bytes(&to_text(&bytes)), bytes);
@@ -441,6 +552,44 @@ mod tests {
 
         assert_eq!((place.line, place.column, place.width), (2, 4, 7));
         assert_eq!(place.excerpt.as_deref(), Some(" \u{FFFD} port 80"));
+    }
+
+    #[test]
+    fn overlong_line_is_cut_around_the_place() {
+        let line = format!("{}bad{}", "\u{E9}".repeat(5_000), "y".repeat(5_000));
+        let content = Content::new(Path::new("x.conf"), format!("a\n{line}\n").into());
+        let at = content.text.find("bad").unwrap();
+
+        let place = content.place(at, at + 3);
+
+        let excerpt = place.excerpt.unwrap();
+        let shown: String = excerpt.chars().skip(place.indent).take(3).collect();
+        assert_eq!((place.line, place.column, place.width), (2, 5_001, 3));
+        assert_eq!(shown, "bad");
+        assert!(excerpt.starts_with("...") && excerpt.ends_with("..."));
+        assert_eq!(excerpt.chars().count(), EXCERPT + 6);
+    }
+
+    #[test]
+    fn overlong_line_is_shown_from_its_beginning_and_to_its_end() {
+        let content = Content::new(Path::new("x.conf"), "x".repeat(5_000).into());
+
+        let first = content.place(0, 5_000);
+        let last = content.place(5_000, 5_000);
+
+        let excerpt = first.excerpt.unwrap();
+        assert!(excerpt.starts_with('x') && excerpt.ends_with("x..."));
+        let excerpt = last.excerpt.unwrap();
+        assert!(excerpt.starts_with("...x") && excerpt.ends_with('x'));
+        assert_eq!((last.column, last.indent), (5_001, 103));
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown() {
+        assert_eq!(
+            printable("a\u{FEFF}b\u{A0}c\u{202E}d\te"),
+            "a\u{FFFD}b\u{FFFD}c\u{FFFD}d e"
+        );
     }
 
     #[test]

@@ -425,6 +425,32 @@ fn fifo_as_an_allow_file_does_not_hang() {
     assert_eq!(codes(&load(&path, &options)), ["N01", "E41"]);
 }
 
+#[test]
+fn included_fifo_or_terminal_does_not_hang() {
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let path = directory.path().join("x.conf");
+    fs::write(&path, "#include \"fifo\"\n#include \"/dev/tty\"\n").unwrap();
+
+    let loaded = load(&path, &LoadOptions::default());
+
+    assert_eq!(codes(&loaded), ["E21", "E21"]);
+}
+
+#[test]
+fn many_findings_in_one_long_line_are_told_in_little_text() {
+    let text = format!(
+        "service a {{ port 1; {} {BACKEND} }}",
+        "wieght 3; ".repeat(20_000)
+    );
+
+    let report = read(text.as_bytes()).report;
+
+    assert_eq!(report.errors(), 20_000);
+    assert!(report.render(Colours::Never, Which::All).len() < 20_000 * 1_500);
+}
+
 /// Pieces of the language, to be thrown together.
 const PIECES: &[&str] = &[
     "service ",

@@ -16,8 +16,8 @@ use crate::config::directives::Slot;
 use crate::config::draft::{ListDraft, ServiceDraft, Setting};
 use crate::config::findings::{Finding, Findings, Location};
 use crate::config::source::{
-    Content, FileSpan, Inclusion, MAX_BYTES, ReadError, SourceMap, is_stand_in, printable, quoted,
-    read, reason,
+    Content, FileSpan, Inclusion, ReadError, SourceMap, is_stand_in, printable, quoted, read_named,
+    reason,
 };
 use crate::policy::access::Filter;
 
@@ -97,7 +97,7 @@ impl Loader<'_> {
         let name = service.settings.text(setting.row.slot)?;
         let path = Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
         let shown = quoted(&path.to_string_lossy());
-        let problem = match read_list(path) {
+        let problem = match read_named(path) {
             Ok(bytes) => {
                 let filters = self.filters(path, bytes, setting)?;
                 if filters.is_empty() {
@@ -166,16 +166,6 @@ impl Loader<'_> {
         }
         (!faulty).then_some(filters)
     }
-}
-
-fn read_list(path: &Path) -> Result<Vec<u8>, ReadError> {
-    use std::os::unix::fs::FileTypeExt;
-    let kind = std::fs::metadata(path).map_err(ReadError::Io)?.file_type();
-    if kind.is_fifo() || kind.is_socket() {
-        // Reading it could wait for ever.
-        return Err(ReadError::Io(io::Error::other("not a regular file")));
-    }
-    read(path, MAX_BYTES)
 }
 
 /// The words of a filter file with their places; `#` begins a comment.

@@ -13,7 +13,10 @@ impl Lowerer<'_> {
             return self.unknown_block(statement);
         }
         let lower = word.value.to_ascii_lowercase();
-        if check_name(&word.value) == Err(crate::base::name::NameError::BadCharacter) {
+        if !word
+            .value
+            .starts_with(|c: char| c.is_alphabetic() || c == '_')
+        {
             let message = format!("unexpected {}", quoted(&word.value));
             let accepted = directives::words_at(level).collect::<Vec<_>>().join(", ");
             self.report(Finding::new(Code::E01, word.span, message).accepted(accepted));
@@ -115,8 +118,17 @@ impl Lowerer<'_> {
             }
             End::Semicolon => {
                 self.note_lost(&word.value);
-                let message = format!("`{{` and a block are missing after `{}`", word.value);
-                self.report(Finding::new(Code::E01, word.span, message));
+                if name.is_some() {
+                    let message = format!("`{{` and a block are missing after `{}`", word.value);
+                    self.report(Finding::new(Code::E01, word.span, message));
+                }
+            }
+            End::Missing if next.is_none() => {
+                self.note_lost(&word.value);
+                if let Some(name) = name {
+                    let message = "`{` is missing, found the end of the file";
+                    self.report(Finding::new(Code::E01, name.span, message));
+                }
             }
             End::Missing => {
                 let place = next.map_or(statement.word, Item::span);
@@ -156,14 +168,14 @@ impl Lowerer<'_> {
             self.findings.push(finding);
             return None;
         }
-        let reserved = is_directive_word(&value);
-        if reserved || check_name(&value).is_err() {
-            let why = if reserved {
-                "a reserved word"
-            } else {
-                "no name"
-            };
-            let message = format!("{} is {why}", quoted(&value));
+        let why = match check_name(&value) {
+            Ok(()) if is_directive_word(&value) => Some("is a reserved word"),
+            Ok(()) => None,
+            Err(NameError::TooLong) => Some("has more than 63 characters"),
+            Err(_) => Some("is no name"),
+        };
+        if let Some(why) = why {
+            let message = format!("{} {why}", quoted(&value));
             let accepted = "a letter or `_`, then letters, digits or `_`, at most 63, \
                             no directive word";
             let finding = Finding::new(Code::E10, *first, message);

@@ -48,7 +48,7 @@ impl Lowerer<'_> {
         let Some(text) = statement.text.filter(|_| statement.end == End::Missing) else {
             return false;
         };
-        self.swallowed = true;
+        self.drafts.swallowed = true;
         self.spoil(row.slot);
         let finding = match text.open_quote {
             Some(quote) => {

@@ -32,7 +32,7 @@ impl Scanner<'_> {
                 }
                 at = resume.unwrap_or_else(|| line_end(text, at));
             } else {
-                at = self.token_byte(text, at);
+                at = self.token_byte(text, at, frame);
             }
         }
         self.emit(text, copied, at, frame);
@@ -62,7 +62,7 @@ impl Scanner<'_> {
     }
 
     /// One step outside strings that is no word and no `#`; gives where to go on.
-    fn token_byte(&mut self, text: &str, at: usize) -> usize {
+    fn token_byte(&mut self, text: &str, at: usize, frame: Frame) -> usize {
         let bytes = text.as_bytes();
         let next = bytes.get(at + 1).copied();
         match bytes[at] {
@@ -81,7 +81,7 @@ impl Scanner<'_> {
             }
             b'/' if next == Some(b'*') && self.comment_may_begin() => {
                 self.token_start = true;
-                self.block_comment(text, at)
+                self.block_comment(text, at, frame)
             }
             byte @ (b'"' | b'\'') => {
                 self.token();
@@ -97,9 +97,15 @@ impl Scanner<'_> {
         }
     }
 
-    fn block_comment(&self, text: &str, at: usize) -> usize {
+    /// Gives where to go on behind a comment, the end of the text if nothing
+    /// closes it.
+    fn block_comment(&mut self, text: &str, at: usize, frame: Frame) -> usize {
         let rest = text.get(at + 2..).unwrap_or("");
-        rest.find("*/").map_or(text.len(), |length| at + length + 4)
+        if let Some(length) = rest.find("*/") {
+            return at + length + 4;
+        }
+        self.open_comment = matches!(frame, Frame::File(_));
+        text.len()
     }
 
     /// Notes that a token stands here that is no word of the language.

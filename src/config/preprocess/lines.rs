@@ -100,6 +100,10 @@ impl Scanner<'_> {
             .trim_end();
         let message = match found {
             "" => "the file name of `#include` is missing".to_owned(),
+            "\"\"" => "the file name of `#include` is empty".to_owned(),
+            found if found.starts_with('"') && found.matches('"').count() == 1 => {
+                "the quote of the file name is not closed".to_owned()
+            }
             found => format!("unexpected {} after `#include`", quoted(found)),
         };
         let end = place.start + found.len();
