@@ -227,14 +227,18 @@ fn waiting_costs_no_processor_time() {
     let waiting: Vec<_> = (0..5).map(|_| to("full")).collect();
     let stalled: Vec<_> = (0..3).map(|_| to("stalled")).collect();
     let hanging = [to("hanging"), to("hanging")];
-    let half_closed = [to("half"), to("half"), to("half")];
-    let mut served: Vec<Client> = half_closed
-        .iter()
-        .map(|_| peers.recv_timeout(Duration::from_secs(10)).unwrap())
+    let mut half_closed: Vec<(Client, Client)> = (0..3)
+        .map(|_| {
+            (
+                to("half"),
+                peers.recv_timeout(Duration::from_secs(10)).unwrap(),
+            )
+        })
         .collect();
-    half_closed[0].finish_sending();
-    served[0].rest();
-    served[1].finish_sending();
+    half_closed[0].0.finish_sending();
+    half_closed[0].1.rest();
+    half_closed[1].1.finish_sending();
+    half_closed[1].0.rest();
     hanging[0].finish_sending();
     let daemon = proxy.process();
     let mut last = 0;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cases::{Trees, accounted_visits, initials};
-use crate::harness::{Backend, Client, Proxy, Setup, in_own_network};
+use crate::harness::{Backend, Client, Proxy, Setup, in_own_network, until};
 
 /// C18, R1 (documented).
 #[test]
@@ -308,8 +308,11 @@ fn a_full_backend_is_passed_over() {
 
     let (first, first_name) = proxy.greeted();
     let (second, second_name) = proxy.greeted();
+    until("maple is seen to be full", || {
+        proxy.number("maple", "active") == 1
+    });
     drop(first);
-    crate::harness::until("maple is free again", || {
+    until("maple is free again", || {
         proxy.number("maple", "active") == 0
     });
     let (_third, third_name) = proxy.greeted();
