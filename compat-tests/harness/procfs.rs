@@ -1,6 +1,6 @@
 //! What /proc tells about a process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -30,10 +30,16 @@ impl Process {
             .collect()
     }
 
-    /// Whether it exists and is no zombie.
+    /// Whether one of its threads still runs. The first may be a zombie while
+    /// the others, and the sockets of all, are still there.
     pub(crate) fn is_alive(self) -> bool {
-        self.stat()
-            .is_some_and(|fields| fields[0] != "Z" && fields[0] != "X")
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.0)) else {
+            return false;
+        };
+        threads
+            .flatten()
+            .filter_map(|thread| fields(&thread.path().join("stat")))
+            .any(|fields| fields[0] != "Z" && fields[0] != "X")
     }
 
     /// Its state letter, e.g. `T` for stopped.
@@ -136,9 +142,7 @@ impl Process {
 
     /// The fields of its `stat` after the name; the first is the state.
     fn stat(self) -> Option<Vec<String>> {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
-        let (_, fields) = text.rsplit_once(") ")?;
-        Some(fields.split_whitespace().map(str::to_owned).collect())
+        fields(Path::new(&format!("/proc/{}/stat", self.0)))
     }
 
     fn status(self, field: &str) -> String {
@@ -154,4 +158,10 @@ impl Process {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.0))
             .unwrap_or_else(|error| panic!("/proc/{}/{file}: {error}", self.0))
     }
+}
+
+fn fields(stat: &Path) -> Option<Vec<String>> {
+    let text = std::fs::read_to_string(stat).ok()?;
+    let (_, fields) = text.rsplit_once(") ")?;
+    Some(fields.split_whitespace().map(str::to_owned).collect())
 }
