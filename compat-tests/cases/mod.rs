@@ -13,6 +13,7 @@ mod lifecycle;
 mod limits;
 mod relay;
 mod revival;
+mod segment;
 mod sockets;
 mod status;
 mod storm;
