@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use syslog::Severity;
 use thiserror::Error;
 
 /// How grave a line is.
@@ -30,14 +31,15 @@ impl Level {
             Self::Info => "info",
         }
     }
+}
 
-    /// The severity of RFC 3164, 4.1.1.
-    pub fn severity(self) -> u8 {
-        match self {
-            Self::Error => 3,
-            Self::Warning => 4,
-            Self::Notice => 5,
-            Self::Info => 6,
+impl From<Level> for Severity {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Error => Self::LOG_ERR,
+            Level::Warning => Self::LOG_WARNING,
+            Level::Notice => Self::LOG_NOTICE,
+            Level::Info => Self::LOG_INFO,
         }
     }
 }
@@ -50,12 +52,9 @@ impl fmt::Display for Level {
 
 /// A syslog facility that `-l` accepts; `daemon` unless one is given.
 ///
-/// Source: decided (2.2); numbers of RFC 3164, 4.1.1.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Facility {
-    word: &'static str,
-    number: u8,
-}
+/// Source: decided (2.2).
+#[derive(Clone, Copy, Debug)]
+pub struct Facility(syslog::Facility);
 
 /// Why a text is no facility.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -63,50 +62,20 @@ pub struct Facility {
 pub struct FacilityError(String);
 
 impl Facility {
-    /// Every facility, in the order in which a usage text lists them.
-    pub const ALL: [Self; 20] = [
-        Self::new("auth", 4),
-        Self::new("authpriv", 10),
-        Self::new("cron", 9),
-        Self::new("daemon", 3),
-        Self::new("ftp", 11),
-        Self::new("kern", 0),
-        Self::new("local0", 16),
-        Self::new("local1", 17),
-        Self::new("local2", 18),
-        Self::new("local3", 19),
-        Self::new("local4", 20),
-        Self::new("local5", 21),
-        Self::new("local6", 22),
-        Self::new("local7", 23),
-        Self::new("lpr", 6),
-        Self::new("mail", 2),
-        Self::new("news", 7),
-        Self::new("syslog", 5),
-        Self::new("user", 1),
-        Self::new("uucp", 8),
+    /// The word of every facility, in the order in which a message lists them.
+    pub const WORDS: [&str; 20] = [
+        "auth", "authpriv", "cron", "daemon", "ftp", "kern", "local0", "local1", "local2",
+        "local3", "local4", "local5", "local6", "local7", "lpr", "mail", "news", "syslog", "user",
+        "uucp",
     ];
 
     /// The facility without `-l`.
-    pub const DAEMON: Self = Self::new("daemon", 3);
+    pub const DAEMON: Self = Self(syslog::Facility::LOG_DAEMON);
 
-    const fn new(word: &'static str, number: u8) -> Self {
-        Self { word, number }
-    }
-
-    /// Its word, as `-l` lists it.
-    pub fn word(self) -> &'static str {
-        self.word
-    }
-
-    /// Its number, 0 to 23.
-    pub fn number(self) -> u8 {
-        self.number
-    }
-
-    /// The number that begins a syslog line of this facility and `level`.
-    pub fn priority(self, level: Level) -> u8 {
-        self.number * 8 + level.severity()
+    /// The number that begins a syslog line of this facility and `severity`
+    /// (RFC 3164, 4.1.1).
+    pub fn priority(self, severity: Severity) -> u8 {
+        self.0 as u8 | severity as u8
     }
 }
 
@@ -116,23 +85,27 @@ impl Default for Facility {
     }
 }
 
+impl PartialEq for Facility {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 as u8 == other.0 as u8
+    }
+}
+
+impl Eq for Facility {}
+
 impl FromStr for Facility {
     type Err = FacilityError;
 
     /// Reads a facility in any case, with or without `LOG_` before it.
     fn from_str(text: &str) -> Result<Self, FacilityError> {
+        let error = || FacilityError(text.to_owned());
         let lower = text.to_ascii_lowercase();
         let word = lower.strip_prefix("log_").unwrap_or(&lower);
-        Self::ALL
-            .into_iter()
-            .find(|facility| facility.word == word)
-            .ok_or_else(|| FacilityError(text.to_owned()))
-    }
-}
-
-impl fmt::Display for Facility {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word)
+        // The crate knows facilities that `-l` does not.
+        if !Self::WORDS.contains(&word) {
+            return Err(error());
+        }
+        word.parse().map(Self).map_err(|()| error())
     }
 }
 
@@ -148,7 +121,11 @@ mod tests {
             ("LOG_MAIL", 2),
             ("log_authPriv", 10),
         ] {
-            assert_eq!(text.parse::<Facility>().unwrap().number(), number, "{text}");
+            let priority = text
+                .parse::<Facility>()
+                .unwrap()
+                .priority(Severity::LOG_ERR);
+            assert_eq!(priority, number * 8 + 3, "{text}");
         }
         for bad in ["", "log_", "local8", "LOG_LOG_MAIL", "ntp", " daemon"] {
             assert_eq!(bad.parse::<Facility>(), Err(FacilityError(bad.to_owned())));
@@ -156,11 +133,25 @@ mod tests {
     }
 
     #[test]
-    fn every_facility_has_its_own_number_and_priority() {
-        let mut numbers = Facility::ALL.map(Facility::number);
-        numbers.sort_unstable();
+    fn every_facility_has_its_own_priority() {
+        let priority = |word: &str| {
+            let facility: Facility = word.parse().unwrap();
+            facility.priority(Level::Notice.into())
+        };
+        let mut priorities = Facility::WORDS.map(priority);
+        priorities.sort_unstable();
 
-        assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]));
-        assert_eq!(Facility::default().priority(Level::Notice), 29);
+        assert!(priorities.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!(Facility::default().priority(Level::Notice.into()), 29);
+    }
+
+    #[test]
+    fn every_level_has_its_severity() {
+        let levels = [Level::Error, Level::Warning, Level::Notice, Level::Info];
+
+        assert_eq!(
+            levels.map(|level| Severity::from(level) as u8),
+            [3, 4, 5, 6]
+        );
     }
 }

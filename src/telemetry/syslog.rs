@@ -4,13 +4,17 @@
 //! socket that is lost is opened again, tried at most once a second; until
 //! then lines wait in the queue. A receiver that is too slow makes this thread
 //! wait, and nobody else.
+//!
+//! Lines are written by the `syslog` crate. The form is our own, since its
+//! dates are GMT; so is the opening, since it never opens a lost socket again.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use syslog::{LogFormat, LoggerBackend, Severity};
 
 use crate::base::clock::Clock;
 use crate::telemetry::level::Facility;
@@ -33,14 +37,31 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const MEMORY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Writes lines to a syslog socket.
-#[derive(Debug)]
 pub(crate) struct Writer {
-    facility: Facility,
+    form: Form,
     path: PathBuf,
+    socket: Option<LoggerBackend>,
+    next_try: Instant,
+}
+
+/// The form of RFC 3164, 4.1, with the date in the time of the log's clock.
+struct Form {
+    facility: Facility,
     clock: Clock,
     pid: u32,
-    socket: Option<UnixDatagram>,
-    next_try: Instant,
+}
+
+impl LogFormat<&Line> for Form {
+    fn format<W: Write>(&self, w: &mut W, severity: Severity, line: &Line) -> syslog::Result<()> {
+        let priority = self.facility.priority(severity);
+        let stamp = self.clock.syslog(line.unix);
+        write!(
+            w,
+            "<{priority}>{stamp} {IDENT}[{}]: {}",
+            self.pid, line.text
+        )
+        .map_err(syslog::Error::Write)
+    }
 }
 
 /// What became of a datagram.
@@ -57,10 +78,12 @@ impl Writer {
     /// that logs, after it has detached: lines carry its process id.
     pub(crate) fn new(facility: Facility, path: &Path, clock: Clock) -> Self {
         Self {
-            facility,
+            form: Form {
+                facility,
+                clock,
+                pid: std::process::id(),
+            },
             path: path.to_owned(),
-            clock,
-            pid: std::process::id(),
             socket: None,
             next_try: Instant::now(),
         }
@@ -82,9 +105,8 @@ impl Writer {
 
     /// Sends one line; gives whether the next is worth a try.
     fn deliver(&mut self, line: &Line, queue: &Queue) -> bool {
-        let datagram = self.compose(line);
         loop {
-            match self.send(datagram.as_bytes()) {
+            match self.send(line) {
                 Sent::Done => return true,
                 Sent::NotBefore(moment) if queue.closed_before(moment) => return false,
                 Sent::NotBefore(_) => {}
@@ -92,15 +114,9 @@ impl Writer {
         }
     }
 
-    fn compose(&self, line: &Line) -> String {
-        let priority = self.facility.priority(line.level);
-        let stamp = self.clock.syslog(line.unix);
-        format!("<{priority}>{stamp} {IDENT}[{}]: {}", self.pid, line.text)
-    }
-
-    fn send(&mut self, datagram: &[u8]) -> Sent {
+    fn send(&mut self, line: &Line) -> Sent {
         let now = Instant::now();
-        let socket = match self.socket.take() {
+        let mut socket = match self.socket.take() {
             Some(socket) => socket,
             None if now < self.next_try => return Sent::NotBefore(self.next_try),
             None => {
@@ -111,14 +127,12 @@ impl Writer {
                 }
             }
         };
-        let outcome = match socket.send(datagram) {
-            Ok(_) => Sent::Done,
-            Err(error) if is(&error, Errno::MSGSIZE) => Sent::Done,
-            Err(error) if is(&error, Errno::NOBUFS) => Sent::NotBefore(now + MEMORY_PAUSE),
+        let sent = self.form.format(&mut socket, line.level.into(), line);
+        let outcome = match sent.map_err(|error| errno(&error)) {
+            Ok(()) | Err(Some(Errno::MSGSIZE)) => Sent::Done,
+            Err(Some(Errno::NOBUFS)) => Sent::NotBefore(now + MEMORY_PAUSE),
             // The send itself has waited its time, or was interrupted.
-            Err(error) if is(&error, Errno::AGAIN) || is(&error, Errno::INTR) => {
-                Sent::NotBefore(now)
-            }
+            Err(Some(Errno::AGAIN | Errno::INTR)) => Sent::NotBefore(now),
             // The receiver has gone; `socket` is closed with this return.
             Err(_) => return Sent::NotBefore(self.next_try),
         };
@@ -127,15 +141,19 @@ impl Writer {
     }
 }
 
-fn open(path: &Path) -> io::Result<UnixDatagram> {
+fn open(path: &Path) -> io::Result<LoggerBackend> {
     let socket = UnixDatagram::unbound()?;
     socket.connect(path)?;
     socket.set_write_timeout(Some(PATIENCE))?;
-    Ok(socket)
+    Ok(LoggerBackend::Unix(socket))
 }
 
-fn is(error: &io::Error, errno: Errno) -> bool {
-    error.raw_os_error() == Some(errno.raw_os_error())
+/// What the system says about a line that could not be written.
+fn errno(error: &syslog::Error) -> Option<Errno> {
+    match error {
+        syslog::Error::Write(error) => Errno::from_io_error(error),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -179,7 +197,12 @@ mod tests {
 
         let pid = std::process::id();
         let expected = format!("<29>Mar  3 09:05:00 crossroads[{pid}]: www: a");
-        assert_eq!(writer.compose(&line), expected);
+        let mut datagram = Vec::new();
+        writer
+            .form
+            .format(&mut datagram, line.level.into(), &line)
+            .unwrap();
+        assert_eq!(datagram, expected.as_bytes());
     }
 
     #[test]

@@ -382,7 +382,7 @@ fn facility_is_known_in_any_case_and_with_its_prefix() {
     for text in ["local0", "LOCAL0", "LOG_LOCAL0", "log_local0"] {
         let facility = options_of(&format!("-l {text} start")).facility;
 
-        assert_eq!(facility.word(), "local0", "{text}");
+        assert_eq!(facility, "local0".parse().unwrap(), "{text}");
     }
     assert_eq!(options_of("start").facility, Facility::DAEMON);
     assert!(

@@ -98,7 +98,7 @@ pub(super) fn silenced(text: &str) -> Result<Code, Failure> {
 /// The facility of `-l`, in any case, with or without `LOG_`.
 pub(super) fn facility(text: &str) -> Result<Facility, Failure> {
     text.parse().map_err(|_| {
-        let words: Vec<_> = Facility::ALL.into_iter().map(Facility::word).collect();
+        let words = Facility::WORDS;
         let hint = nearest::hint(text, words.iter().copied());
         Failure::Usage(format!(
             "unknown facility '{text}'{hint}; facilities are {}",
