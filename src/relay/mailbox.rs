@@ -36,6 +36,19 @@ impl EngineHandle {
     }
 }
 
+#[cfg(test)]
+impl EngineHandle {
+    /// The way into a mailbox that no engine reads.
+    pub(crate) fn alone() -> Self {
+        Self::new(Arc::new(Mailbox::new().unwrap()))
+    }
+
+    /// Takes out what was sent so far.
+    pub(crate) fn taken(&self) -> Vec<Order> {
+        std::mem::take(&mut *self.mailbox.queue())
+    }
+}
+
 /// Orders that wait, and the eventfd that wakes the engine.
 #[derive(Debug)]
 pub(super) struct Mailbox {

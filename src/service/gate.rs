@@ -59,6 +59,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Descriptors of the process that connections may still use.
 pub struct Descriptors {
+    total: i64,
     free: AtomicI64,
     waiters: WaitList,
 }
@@ -70,8 +71,10 @@ impl Descriptors {
     /// A budget of what `limit` leaves beside `open` ones and the reserve.
     pub fn new(limit: u64, open: u64) -> Self {
         let free = limit.saturating_sub(open).saturating_sub(Self::RESERVE);
+        let total = i64::try_from(free).unwrap_or(i64::MAX);
         Self {
-            free: AtomicI64::new(i64::try_from(free).unwrap_or(i64::MAX)),
+            total,
+            free: AtomicI64::new(total),
             waiters: WaitList::default(),
         }
     }
@@ -89,10 +92,12 @@ impl Descriptors {
         self.waiters.wake();
     }
 
-    /// Takes what a pipe needs, if it leaves enough for another client.
+    /// Takes what a pipe needs, while it leaves half of all to clients.
     pub fn try_take_pipe(&self) -> bool {
-        // A pipe only makes a connection cheaper; a client needs its place.
-        if self.free.load(Ordering::Relaxed) < DESCRIPTORS_PER_PIPE + DESCRIPTORS_PER_CLIENT {
+        // A pipe only makes a connection cheaper; a client needs its place, and
+        // pipes are kept open for the next user.
+        let left = self.free.load(Ordering::Relaxed) - DESCRIPTORS_PER_PIPE;
+        if left < DESCRIPTORS_PER_CLIENT.max(self.total / 2) {
             return false;
         }
         self.try_take(DESCRIPTORS_PER_PIPE)
@@ -153,14 +158,29 @@ impl Gate {
     ///
     /// [`NoPlace`] says what is lacking; the waiter is resumed when that changes.
     pub fn take(&self, waiter: &Waiter) -> Result<(), NoPlace> {
-        let Err(lacking) = self.try_take() else {
+        self.take_while(waiter, || {})
+    }
+
+    /// `meanwhile` stands for what others do between a look that found no place
+    /// and the note of it.
+    fn take_while(&self, waiter: &Waiter, meanwhile: impl Fn()) -> Result<(), NoPlace> {
+        let Err(mut lacking) = self.try_take() else {
             return Ok(());
         };
-        match lacking {
-            NoPlace::ServiceFull => self.waiters.add(waiter.clone()),
-            NoPlace::OutOfDescriptors => self.descriptors.waiters.add(waiter.clone()),
+        loop {
+            meanwhile();
+            match lacking {
+                NoPlace::ServiceFull => self.waiters.add(waiter.clone()),
+                NoPlace::OutOfDescriptors => self.descriptors.waiters.add(waiter.clone()),
+            }
+            match self.try_take() {
+                Ok(()) => return Ok(()),
+                Err(still) if still == lacking => return Err(still),
+                // What was lacking has come, and something else has gone: who
+                // waits on the wrong list alone may never be woken.
+                Err(other) => lacking = other,
+            }
         }
-        self.try_take()
     }
 
     fn try_take(&self) -> Result<(), NoPlace> {
@@ -177,12 +197,17 @@ impl Gate {
     /// Gives a place back and wakes who waits for one.
     pub fn give_back(&self) {
         let was_full = !self.limit.admits(self.admission.active());
+        // Both parts of the place are free before anybody is woken, or who is
+        // woken by the one would find the other lacking.
+        self.descriptors
+            .free
+            .fetch_add(DESCRIPTORS_PER_CLIENT, Ordering::SeqCst);
         self.admission.give_back();
         if was_full {
             self.full.still_there();
         }
         self.waiters.wake();
-        self.descriptors.give_back(DESCRIPTORS_PER_CLIENT);
+        self.descriptors.waiters.wake();
     }
 
     /// Whether the warning for `lacking` is to be written now: once an episode.
@@ -242,51 +267,4 @@ impl Drop for ServicePermit {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn gate(limit: u32, descriptors: u64) -> Gate {
-        let budget = Descriptors::new(descriptors + Descriptors::RESERVE, 0);
-        Gate::new(
-            ConnectionLimit::new(limit),
-            Arc::new(budget),
-            Duration::from_secs(60),
-        )
-    }
-
-    #[test]
-    fn what_is_lacking_is_said_and_nothing_is_kept() {
-        let full = gate(1, 100);
-        assert_eq!(full.try_take(), Ok(()));
-        assert_eq!(full.try_take(), Err(NoPlace::ServiceFull));
-        assert_eq!(full.descriptors.free.load(Ordering::SeqCst), 98);
-
-        let bare = gate(0, 3);
-        assert_eq!(bare.try_take(), Ok(()));
-        assert_eq!(bare.try_take(), Err(NoPlace::OutOfDescriptors));
-        assert_eq!(bare.active(), 1);
-        assert_eq!(bare.descriptors.free.load(Ordering::SeqCst), 1);
-    }
-
-    #[test]
-    fn pipe_leaves_room_for_a_client() {
-        let gate = gate(0, 5);
-
-        assert!(gate.descriptors.try_take_pipe());
-        assert!(!gate.descriptors.try_take_pipe());
-
-        gate.descriptors.give_back_pipe();
-        assert!(gate.descriptors.try_take_pipe());
-    }
-
-    #[test]
-    fn warning_is_due_once_an_episode() {
-        let episode = Episode::new(Duration::from_secs(60));
-        assert!(episode.begins());
-        assert!(!episode.begins());
-
-        let short = Episode::new(Duration::ZERO);
-        assert!(short.begins());
-        assert!(short.begins());
-    }
-}
+mod tests;
