@@ -275,10 +275,21 @@ impl<H: Host> Engine<H> {
             }
         }
         if self.listeners.is_empty() {
-            self.accepting = Accepting::Closed;
-            self.retries.clear();
-            self.host.listeners_closed();
+            self.close_listeners();
         }
+    }
+
+    /// Closes what is left of the listeners and accepts nobody any more.
+    pub(super) fn close_listeners(&mut self) {
+        if self.accepting == Accepting::Closed {
+            return;
+        }
+        self.accepting = Accepting::Closed;
+        self.retries.clear();
+        for listener in self.listeners.drain(..) {
+            self.core.poll.remove(&listener.socket);
+        }
+        self.host.listeners_closed();
     }
 
     /// Whether there may be more to accept.

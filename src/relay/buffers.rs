@@ -5,8 +5,12 @@
 /// full-sized buffer each.
 const SMALL: usize = 4 * 1024;
 
-/// How many unused buffers of each size are kept.
+/// How many unused buffers of each size are kept at most.
 const KEPT: usize = 64;
+
+/// How many bytes of unused full-sized buffers are kept, or a single buffer:
+/// with a scratch of 16 MiB, 64 of them would be a gigabyte.
+const KEPT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Two stacks of empty buffers.
 pub(super) struct Buffers {
@@ -40,12 +44,12 @@ impl Buffers {
     /// Takes a buffer back.
     pub(super) fn give_back(&mut self, mut buffer: Vec<u8>) {
         buffer.clear();
-        let pool = match buffer.capacity() {
+        let (pool, kept) = match buffer.capacity() {
             0 => return,
-            1..=SMALL => &mut self.small,
-            _ => &mut self.full,
+            1..=SMALL => (&mut self.small, KEPT),
+            size => (&mut self.full, (KEPT_BYTES / size).clamp(1, KEPT)),
         };
-        if pool.len() < KEPT {
+        if pool.len() < kept {
             pool.push(buffer);
         }
     }
@@ -77,5 +81,15 @@ mod tests {
         many.into_iter()
             .for_each(|buffer| buffers.give_back(buffer));
         assert_eq!(buffers.small.len(), KEPT);
+    }
+
+    #[test]
+    fn large_buffers_are_kept_up_to_a_few_megabytes() {
+        let size = 2 * 1024 * 1024;
+        let mut buffers = Buffers::new(size);
+        let many: Vec<_> = (0..5).map(|_| buffers.keep(&[1; SMALL + 1])).collect();
+        many.into_iter()
+            .for_each(|buffer| buffers.give_back(buffer));
+        assert_eq!(buffers.full.len(), 2);
     }
 }

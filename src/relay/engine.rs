@@ -246,14 +246,18 @@ impl<H: Host> Engine<H> {
             }
             Order::Resume(listener) => self.resume(listener),
             Order::StopAccepting => self.stop_accepting(),
-            Order::CutAll => {
-                for key in self.relays.keys() {
-                    self.guarded(|engine| {
-                        engine.current = Some(key);
-                        engine.cut(key);
-                    });
-                }
-            }
+            Order::CutAll => self.cut_all(),
+        }
+    }
+
+    fn cut_all(&mut self) {
+        // Or a queue that never runs empty would bring in others for ever.
+        self.close_listeners();
+        for key in self.relays.keys() {
+            self.guarded(|engine| {
+                engine.current = Some(key);
+                engine.cut(key);
+            });
         }
     }
 
@@ -291,7 +295,9 @@ impl<H: Host> Engine<H> {
             if let Some(relay) = self.current.and_then(|key| self.remove(key)) {
                 relay.pair.close(&mut self.core, &mut self.host);
             }
-            self.host.fault(message_of(&*panic));
+            // Whoever is told may be what panicked; the worker goes on.
+            let tell = || self.host.fault(message_of(&*panic));
+            let _ = catch_unwind(AssertUnwindSafe(tell));
         }
         self.current = None;
     }

@@ -80,8 +80,8 @@ pub trait Host {
     /// A pipe of [`Host::take_pipe`] was closed or could not be opened.
     fn return_pipe(&mut self);
 
-    /// All listeners are closed, as [`Order::StopAccepting`] asked; nobody is
-    /// accepted any more. Called once.
+    /// All listeners are closed, as [`Order::StopAccepting`] or
+    /// [`Order::CutAll`] asked; nobody is accepted any more. Called once.
     fn listeners_closed(&mut self);
 
     /// A panic in one connection's step was caught; that connection is closed.
@@ -163,6 +163,7 @@ pub enum Order {
     /// Accept what waits in the kernel's queues, each queue until it is empty
     /// once and as far as places allow, then close all listeners.
     StopAccepting,
-    /// End every connection now: [`crate::base::outcome::Ended::Ordered`].
+    /// Close the listeners that are left, and end every connection now:
+    /// [`crate::base::outcome::Ended::Ordered`].
     CutAll,
 }

@@ -67,6 +67,25 @@ fn order_to_stop_accepting_takes_in_who_waits_and_closes_the_listener() {
 }
 
 #[test]
+fn order_to_cut_closes_listeners_whose_queues_are_not_empty_yet() {
+    let backend = Backend::new();
+    let (mut engine, address, diary) = build(Script::to(backend.address));
+    let clients: Vec<_> = (0..100)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+
+    engine.handle().send(Order::StopAccepting);
+    engine.handle().send(Order::CutAll);
+    let turn = engine.turn(Some(Duration::from_secs(1))).unwrap();
+
+    assert!(turn.finished);
+    assert_eq!(engine.connections(), 0);
+    assert_eq!(count(&diary.all(), &Heard::ListenersClosed), 1);
+    assert!(TcpStream::connect(address).is_err());
+    drop(clients);
+}
+
+#[test]
 fn stopping_does_not_wait_for_places() {
     let backend = Backend::new();
     let mut script = Script::to(backend.address);
