@@ -50,6 +50,10 @@ mod orders;
 /// (14.3), with room for a tick that comes late.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(150);
 
+/// A worker's runtime holds four descriptors (epoll set and its copy, eventfd,
+/// signals), its engine three (epoll set and its copy, eventfd).
+const DESCRIPTORS_OF_A_WORKER: usize = 7;
+
 /// What the command line says about a daemon.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -197,10 +201,12 @@ impl Daemon {
         let signals = Signals::listen()?;
         let sink: Arc<dyn EventSink> = Arc::new(open_log(options)?);
         let (control, socket) = bind_control(options)?;
-        let shared = Arc::new(shared(options, Arc::clone(&sink))?);
+        let shared = Arc::new(shared(options, config.services.len(), Arc::clone(&sink))?);
         let services = make_services(config, &shared, &socket)?;
         let (report, reports) = mpsc::unbounded_channel();
-        let workers = start_workers(options, &shared, &services, listeners, &report)?;
+        let workers = start_workers(options, &shared, &services, listeners, &report)
+            // Workers that did start hold the services until the process ends.
+            .inspect_err(|_| remove_segments(&services))?;
         let (stops, stop_orders) = mpsc::unbounded_channel();
         let told = orders::Told::new(services.clone(), config.path.clone(), stops);
         let control = ControlTask::begin(control, told, options.limits.control);
@@ -287,13 +293,15 @@ fn backend_facts(backend: &model::Backend) -> BackendFacts {
     }
 }
 
-fn shared(options: &Options, sink: Arc<dyn EventSink>) -> io::Result<Shared> {
+/// What all services share; `services` is how many segments will be open.
+fn shared(options: &Options, services: usize, sink: Arc<dyn EventSink>) -> io::Result<Shared> {
     let limit = identity::raise_descriptor_limit()?;
-    let open = identity::open_descriptors() as u64 + 4 * options.workers as u64;
+    let to_come = services + DESCRIPTORS_OF_A_WORKER * options.workers;
+    let open = identity::open_descriptors() + to_come;
     Ok(Shared {
         limits: options.limits,
         connections: Default::default(),
-        descriptors: Arc::new(Descriptors::new(limit, open)),
+        descriptors: Arc::new(Descriptors::new(limit, open as u64)),
         resolver: Arc::new(Resolver::new(
             options.dns_ttl,
             options.limits.connect,
@@ -357,6 +365,12 @@ fn start_workers(
         })
     };
     by_worker.into_iter().enumerate().map(start).collect()
+}
+
+fn remove_segments(services: &[Arc<RunningService>]) {
+    services
+        .iter()
+        .for_each(|service| service.table().remove_segment());
 }
 
 /// Begins what goes on beside the connections: probes and publishing.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::Daemon;
 use super::orders::Stop;
+use super::{Daemon, remove_segments};
 use crate::process::signals::Signal;
 use crate::relay::host::Order;
 use crate::service::worker::Report;
@@ -101,15 +101,12 @@ impl Daemon {
 
     /// Answers who waits for the listeners, once they are all closed.
     fn answer(&self, progress: &mut Progress) {
-        let closed = progress.listeners_closed.max(progress.ended);
-        if closed < self.workers.len() {
+        if progress.listeners_closed < self.workers.len() {
             return;
         }
         for stop in progress.waiting.drain(..) {
             if stop.release {
-                self.services
-                    .iter()
-                    .for_each(|service| service.table().remove_segment());
+                remove_segments(&self.services);
             }
             // Who asked may be gone; the stop goes on all the same.
             let _ = stop.listeners_closed.send(());
@@ -124,6 +121,8 @@ impl Daemon {
 
     /// Removes every trace: segments and control socket.
     async fn finish(self, progress: &Progress) {
+        // Orders that come now are answered at once, and not waited for.
+        drop(self.orders);
         for service in &self.services {
             service.table().remove_segment();
             service.announce_stopped(&*self.sink);

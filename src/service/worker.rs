@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -9,6 +10,7 @@ use tokio::runtime;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::LocalSet;
 
+use crate::base::event::Event;
 use crate::relay::driver::drive;
 use crate::relay::engine::{Engine, EngineSettings};
 use crate::relay::host::ListenerId;
@@ -19,7 +21,7 @@ use crate::service::running::{RunningService, Shared};
 /// What a worker tells the main thread.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Report {
-    /// A stop has closed all listeners of a worker.
+    /// All listeners of a worker are closed, by a stop or because it ends.
     ListenersClosed,
     /// A worker has ended: its listeners are closed and its connections gone.
     Ended,
@@ -73,36 +75,50 @@ impl Worker {
 }
 
 fn run(start: Start, ready: &mpsc::SyncSender<io::Result<EngineHandle>>) {
-    let (reports, shared) = (start.reports.clone(), Arc::clone(&start.shared));
-    let result = runtime::Builder::new_current_thread().enable_all().build();
-    let ended = result.and_then(|runtime| {
-        let engine = assemble(start)?;
-        // The receiver waits for exactly this message.
-        let _ = ready.send(Ok(engine.handle()));
-        runtime.block_on(LocalSet::new().run_until(drive(engine)))
-    });
-    if let Err(error) = ended {
-        let what = format!("a worker ended: {error}");
-        shared
-            .sink
-            .emit(&crate::base::event::Event::Fault { what: &what });
-        // Nobody waits any more if the worker had begun to serve.
-        let _ = ready.try_send(Err(error));
+    let shared = Arc::clone(&start.shared);
+    // Dropped after everything that the worker holds, whatever ends it.
+    let _ended = Reported(Report::Ended, start.reports.clone());
+    let outcome = catch_unwind(AssertUnwindSafe(|| serve(start, ready)));
+    let error = match outcome {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error,
+        Err(_) => io::Error::other("a panic outside of any connection"),
+    };
+    let what = format!("a worker ended: {error}");
+    shared.sink.emit(&Event::Fault { what: &what });
+    // Nobody waits any more if the worker had begun to serve.
+    let _ = ready.try_send(Err(error));
+}
+
+fn serve(start: Start, ready: &mpsc::SyncSender<io::Result<EngineHandle>>) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let engine = assemble(start)?;
+    // The receiver waits for exactly this message.
+    let _ = ready.send(Ok(engine.handle()));
+    runtime.block_on(LocalSet::new().run_until(drive(engine)))?;
+    Ok(())
+}
+
+/// Sends its report when it is dropped: so it is sent also when a worker ends
+/// by a panic, and nobody waits for a worker that is gone.
+struct Reported(Report, UnboundedSender<Report>);
+
+impl Drop for Reported {
+    fn drop(&mut self) {
+        // The main thread may be gone already; then nobody needs to know.
+        let _ = self.1.send(self.0);
     }
-    // The main thread may be gone already; then nobody needs to know.
-    let _ = reports.send(Report::Ended);
 }
 
 fn assemble(start: Start) -> io::Result<Engine<WorkerHost>> {
-    let reports = start.reports;
-    let listeners_closed = Box::new(move || {
-        let _ = reports.send(Report::ListenersClosed);
-    });
+    let listeners_closed = Reported(Report::ListenersClosed, start.reports);
     let host = WorkerHost::new(
         start.shared,
         &start.services,
         start.number,
-        listeners_closed,
+        Box::new(move || drop(listeners_closed)),
     );
     let mut engine = Engine::new(host, start.engine)?;
     let handle = engine.handle();
