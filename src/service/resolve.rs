@@ -316,6 +316,19 @@ mod tests {
     }
 
     #[test]
+    fn answer_is_kept_for_its_time_to_live_and_no_longer() {
+        run(async {
+            let resolver = resolver(Duration::from_millis(30), LONG, one_address);
+            asked(&resolver, "web").await;
+
+            // Ends with the time limit of the test if the answer never gets old.
+            while is_known(&resolver, "web") {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
+
+    #[test]
     fn one_name_is_asked_for_once_at_a_time() {
         static ASKED: AtomicUsize = AtomicUsize::new(0);
         fn counting(_: &str) -> io::Result<Vec<IpAddr>> {
