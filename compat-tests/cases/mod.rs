@@ -1,6 +1,7 @@
 //! The cases, by feature. Each names its evidence and the conformance cases of
 //! the specification (section 17) that it shows.
 
+mod accounts;
 mod addresses;
 mod commands;
 mod control;
@@ -11,6 +12,8 @@ mod harness;
 mod language;
 mod lifecycle;
 mod limits;
+mod messages;
+mod probes;
 mod relay;
 mod revival;
 mod segment;

@@ -67,15 +67,59 @@ fn each_worker_has_a_thread_and_a_listener() {
     let proxy = trees.behind("").flags(["-w", "3"]).start();
     let daemon = proxy.process();
 
-    let names = daemon.threads();
-    let workers = names.iter().filter(|name| name.starts_with("worker "));
+    let workers = workers(daemon);
 
-    assert_eq!(workers.count(), 3, "{names:?}");
+    assert_eq!(workers.len(), 3, "{workers:?}");
     let Some(sockets) = tcp_sockets(daemon) else {
         return;
     };
     let listening = |socket: &&OwnedFd| sockopt::socket_acceptconn(socket).unwrap();
     assert_eq!(sockets.iter().filter(listening).count(), 3);
+}
+
+/// The worker threads, sorted by name, and how long each has run.
+fn workers(daemon: Process) -> Vec<(String, Duration)> {
+    let mut threads = daemon.threads();
+    threads.retain(|(name, _)| name.starts_with("worker "));
+    threads.sort();
+    threads
+}
+
+/// 2.6 (decided): the workers share the clients of a service.
+#[test]
+fn clients_are_spread_over_the_workers() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").flags(["-w", "3"]).start();
+    let before = workers(proxy.process());
+    if before.iter().all(|(_, run)| run.is_zero()) {
+        eprintln!("skipped: this kernel does not tell how long a thread has run");
+        return;
+    }
+
+    proxy.visits(300);
+
+    for (before, after) in before.iter().zip(workers(proxy.process())) {
+        let run = after.1 - before.1;
+        assert!(run > Duration::from_millis(1), "{} ran {run:?}", after.0);
+    }
+}
+
+/// 2.2 (flag documented, figures decided): `-B` is the size of a worker's
+/// network buffer.
+#[test]
+fn flag_b_sets_the_size_of_the_buffer() {
+    const BIG: u64 = 16_777_216;
+    let space = |size: u64| {
+        let trees = Trees::new();
+        let flags = ["-w".to_owned(), "1".to_owned(), format!("-B{size}")];
+        let proxy = trees.behind("").flags(flags).start();
+        assert_eq!(proxy.visit(), "maple");
+        proxy.process().address_space()
+    };
+
+    let (small, big) = (space(1024), space(BIG));
+
+    assert!(big >= small + BIG - 65_536, "{small} and {big}");
 }
 
 /// 4.10 and 2.6 (directive documented, division decided): `backlog` is divided

@@ -52,13 +52,26 @@ impl Process {
         self.read("comm").trim_end().to_owned()
     }
 
-    /// The names of its threads.
-    pub(crate) fn threads(self) -> Vec<String> {
+    /// Its threads: their names, and how long each has run; zero where the
+    /// kernel does not say.
+    pub(crate) fn threads(self) -> Vec<(String, Duration)> {
+        let describe = |path: PathBuf| {
+            let name = std::fs::read_to_string(path.join("comm")).ok()?;
+            // Not every kernel keeps these times.
+            let times = std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+            let run = times.split_whitespace().next().unwrap_or("0");
+            let run = Duration::from_nanos(run.parse().ok()?);
+            Some((name.trim_end().to_owned(), run))
+        };
         std::fs::read_dir(format!("/proc/{}/task", self.0))
             .expect("threads")
-            .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok())
-            .map(|name| name.trim_end().to_owned())
+            .filter_map(|entry| describe(entry.ok()?.path()))
             .collect()
+    }
+
+    /// Its address space in bytes, used or not.
+    pub(crate) fn address_space(self) -> u64 {
+        self.kib("VmSize")
     }
 
     /// Its group of processes.
@@ -94,12 +107,7 @@ impl Process {
 
     /// Its resident memory in bytes.
     pub(crate) fn memory(self) -> u64 {
-        let kib: u64 = self
-            .status("VmRSS")
-            .trim_end_matches(" kB")
-            .parse()
-            .expect("a number");
-        kib * 1024
+        self.kib("VmRSS")
     }
 
     /// What its descriptors point to.
@@ -143,6 +151,12 @@ impl Process {
     /// The fields of its `stat` after the name; the first is the state.
     fn stat(self) -> Option<Vec<String>> {
         fields(Path::new(&format!("/proc/{}/stat", self.0)))
+    }
+
+    fn kib(self, field: &str) -> u64 {
+        let text = self.status(field);
+        let kib: u64 = text.trim_end_matches(" kB").parse().expect("a number");
+        kib * 1024
     }
 
     fn status(self, field: &str) -> String {
