@@ -157,7 +157,10 @@ impl Flag {
         };
         let mut argument = Arg::new(self.long).long(self.long).action(action);
         if self.takes != Takes::Nothing {
-            argument = argument.value_parser(OsStringValueParser::new());
+            // A negative number is a bad argument, not an unknown flag.
+            argument = argument
+                .value_parser(OsStringValueParser::new())
+                .allow_negative_numbers(true);
         }
         if let Some(letter) = self.letter {
             argument = argument.short(letter);

@@ -121,6 +121,7 @@ fn number_out_of_its_range_is_a_usage_error() {
         ),
         ("-g 1.5", "argument '1.5' of '-g' is not a number"),
         ("-g +1", "argument '+1' of '-g' is not a number"),
+        ("-d -1 start", "argument '-1' of '-d' is not a number"),
         ("--workers=x", "argument 'x' of '-w' is not a number"),
     ] {
         assert_eq!(usage_error(line), text);
