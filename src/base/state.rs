@@ -170,7 +170,8 @@ impl From<&io::Error> for ConnectFailure {
             ErrorKind::ConnectionRefused => Reason::Refused,
             ErrorKind::TimedOut => Reason::TimedOut,
             ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Reason::Unreachable,
-            ErrorKind::ConnectionReset => Reason::Reset,
+            // EPIPE: reset, and an earlier call has taken the error already.
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Reason::Reset,
             _ => Reason::Other,
         };
         Self {
@@ -231,6 +232,7 @@ mod tests {
             (Errno::HOSTUNREACH, Reason::Unreachable),
             (Errno::NETUNREACH, Reason::Unreachable),
             (Errno::CONNRESET, Reason::Reset),
+            (Errno::PIPE, Reason::Reset),
             (Errno::ACCESS, Reason::Other),
         ] {
             let failure = ConnectFailure::from(&io::Error::from(errno));

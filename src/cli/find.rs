@@ -5,7 +5,7 @@
 //! and by its control socket, when it was started from the same path. So a file
 //! that was edited since the start hides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -188,10 +188,9 @@ fn others(
     if daemons.is_empty() {
         return Vec::new();
     }
-    let unexpected = list()
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|key| expected.iter().all(|service| service.key != *key));
+    let in_file: HashSet<u32> = expected.iter().map(|service| service.key).collect();
+    let keys = list().unwrap_or_default().into_iter();
+    let unexpected = keys.filter(|key| !in_file.contains(key));
     unexpected
         .filter_map(|key| {
             let reader = StatusReader::open(key).ok()??;
@@ -258,7 +257,6 @@ pub(super) mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::base::state::{Reason, ShownState};
     use crate::status::snapshot::{
         BackendFacts, BackendNumbers, Phase, Record, SegmentHeader, ServiceFacts, ServiceNumbers,
     };
@@ -298,7 +296,7 @@ pub(super) mod tests {
             },
             backends: backends
                 .iter()
-                .map(|name| record((backend_facts(name), backend_numbers())))
+                .map(|name| record((backend_facts(name), BackendNumbers::at_start(1_772_528_700))))
                 .collect(),
         }
     }
@@ -311,27 +309,6 @@ pub(super) mod tests {
             decay: 0,
             retries: 0,
             max_connections: 0,
-        }
-    }
-
-    fn backend_numbers() -> BackendNumbers {
-        BackendNumbers {
-            state: ShownState::Available,
-            active: 0,
-            total: 0,
-            failures: 0,
-            consecutive_failures: 0,
-            bytes_to_client: 0,
-            bytes_to_backend: 0,
-            microseconds: 0,
-            usage: 0.0,
-            since: 1_772_528_700,
-            reason: Reason::None,
-            errno: 0,
-            requests: 0,
-            replies: [0; 5],
-            first_byte_microseconds: 0,
-            aborted: 0,
         }
     }
 

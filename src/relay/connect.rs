@@ -167,7 +167,7 @@ impl Connecting {
         if matches!(errno, Errno::ADDRNOTAVAIL | Errno::NETUNREACH) {
             self.no_way = Some((to, errno));
         } else {
-            self.failure = Some(classify(errno));
+            self.failure = Some(ConnectFailure::from(&errno.into()));
         }
     }
 
@@ -191,21 +191,6 @@ const TIMED_OUT: ConnectFailure = ConnectFailure {
     reason: Reason::TimedOut,
     errno: 0,
 };
-
-fn classify(errno: Errno) -> ConnectFailure {
-    let reason = match errno {
-        Errno::CONNREFUSED => Reason::Refused,
-        Errno::TIMEDOUT => Reason::TimedOut,
-        Errno::HOSTUNREACH => Reason::Unreachable,
-        // EPIPE: reset and the error already taken by an earlier call.
-        Errno::CONNRESET | Errno::PIPE => Reason::Reset,
-        _ => Reason::Other,
-    };
-    ConnectFailure {
-        reason,
-        errno: errno.raw_os_error(),
-    }
-}
 
 /// Whether an error says that this machine has run out of something.
 fn is_shortage(errno: Errno) -> bool {
