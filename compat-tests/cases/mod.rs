@@ -19,6 +19,7 @@ mod revival;
 mod segment;
 mod sockets;
 mod status;
+mod stopping;
 mod storm;
 mod syslog;
 mod tell;

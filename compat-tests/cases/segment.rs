@@ -11,6 +11,8 @@ const MAJOR: u64 = 8;
 const SIZE: u64 = 16;
 const HEARTBEAT: u64 = 40;
 const PHASE: u64 = 60;
+/// In the service record.
+const ACCEPTED: u64 = 256 + 176;
 
 fn number(segment: &Segment, offset: u64) -> u32 {
     u32::from_ne_bytes(segment.read(offset))
@@ -132,4 +134,26 @@ fn records_of_nonsense_do_not_crash_status() {
 
     daemon.signal(Signal::SIGCONT);
     assert_eq!(proxy.visit(), "maple");
+}
+
+/// 14.3 (decided): numbers are published at least every 200 ms. Each client
+/// comes right behind a publication, so the waits add up to the intervals.
+#[test]
+fn numbers_are_published_at_least_every_200_ms() {
+    const COUNT: u64 = 8;
+    let trees = Trees::new();
+    let proxy = trees.behind("").start();
+    let segment = proxy.segment();
+    let accepted = || u64::from_ne_bytes(segment.read(ACCEPTED));
+
+    let mut waited = std::time::Duration::ZERO;
+    for number in 1..=COUNT {
+        proxy.visit();
+        let served = std::time::Instant::now();
+        until("the client is counted", || accepted() == number);
+        waited += served.elapsed();
+    }
+
+    let limit = std::time::Duration::from_millis(200 * COUNT + 1500);
+    assert!(waited < limit, "{COUNT} publications took {waited:?}");
 }
