@@ -94,9 +94,10 @@ const BANNED: &[(&str, &str, &str)] = &[
     ("base", r"\btokio\b", "base is vocabulary"),
     (
         "!process",
-        r"\b(std|tokio)::process::(Command\b|\{[^}]*\bCommand\b)",
+        r"\bprocess::(Command\b|\{[^}]*\bCommand\b)",
         "programs are started by the room process",
     ),
+    ("", r"\bstatic\s+mut\b", "what changes has an owner"),
     ("", r"#\[ignore\]", "an ignored test says why"),
 ];
 
@@ -468,6 +469,11 @@ fn the_search_finds_banned_words() {
         ),
         ("src/cli/demo.rs", "use std::process::{Command, ExitCode};"),
         ("src/daemon.rs", "std::process::Command::new(x)"),
+        (
+            "src/cli/demo.rs",
+            "use std::process; fn x() { process::Command::new(y); }",
+        ),
+        ("src/cli/demo.rs", "use std::{io, process::Command};"),
     ] {
         let source = Source::new(path, text);
         assert_eq!(banned_words(&source).len(), 1, "{path}: {text}");

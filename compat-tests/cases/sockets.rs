@@ -114,12 +114,13 @@ fn flag_b_sets_the_size_of_the_buffer() {
         let flags = ["-w".to_owned(), "1".to_owned(), format!("-B{size}")];
         let proxy = trees.behind("").flags(flags).start();
         assert_eq!(proxy.visit(), "maple");
-        proxy.process().address_space()
+        proxy.process().data()
     };
 
     let (small, big) = (space(1024), space(BIG));
 
-    assert!(big >= small + BIG - 65_536, "{small} and {big}");
+    // Heaps of threads come and go; together they are far smaller.
+    assert!(big >= small + BIG * 3 / 4, "{small} and {big}");
 }
 
 /// 4.10 and 2.6 (directive documented, division decided): `backlog` is divided

@@ -69,9 +69,9 @@ impl Process {
             .collect()
     }
 
-    /// Its address space in bytes, used or not.
-    pub(crate) fn address_space(self) -> u64 {
-        self.kib("VmSize")
+    /// What it may write to and shares with nobody, in bytes, used or not.
+    pub(crate) fn data(self) -> u64 {
+        self.kib("VmData")
     }
 
     /// Its group of processes.
