@@ -17,6 +17,9 @@ fn the_process_is_called_crossroads_whatever_the_program_file_is_called() {
     let proxy = setup.start();
 
     assert_eq!(proxy.process().name(), "crossroads");
+    let called = proxy.process().command_line();
+    assert!(called[0].ends_with("some/other-name"), "{called:?}");
+    assert_eq!(called.last().map(String::as_str), Some("start"));
 }
 
 /// 2.6, step 5 (decided).

@@ -670,3 +670,75 @@ fn a_daemon_that_does_not_answer_makes_commands_fail_in_time() {
     proxy.run(["-g", "0", "stop"]);
     daemon.await_end();
 }
+
+/// 2.3 (decided): a daemon that only its configuration's path leads to is found
+/// by every spelling of that path, also one with blanks.
+#[test]
+fn the_path_of_the_configuration_is_compared_in_its_plain_form() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").write();
+    let text = proxy.config_text();
+    let file = proxy.sandbox().write("odd place/cross roads.conf", &text);
+    let run = |spelling: &str, words: &[&str]| {
+        proxy
+            .sandbox()
+            .program()
+            .args(["-W", "no-W17", "-c", spelling])
+            .args(words)
+            .run()
+    };
+    run("odd place/../odd place/./cross roads.conf", &["start"]).clean();
+    // Nothing in the file leads to the daemon any more but its path.
+    let moved = text.replace("service shop", "service store");
+    let moved = moved.replace(&format!("shmkey {}", proxy.key()), "shmkey 0");
+    let other = crate::harness::Port::reserve();
+    let moved = moved.replace(&proxy.port().to_string(), &other.number().to_string());
+    std::fs::write(&file, moved).unwrap();
+
+    let listed = run("./odd place//cross roads.conf", &["status"]);
+    let elsewhere = {
+        std::fs::copy(&file, proxy.sandbox().path().join("copy.conf")).unwrap();
+        run("copy.conf", &["status"])
+    };
+    let stopped = run(file.to_str().unwrap(), &["-g", "0", "stop"]);
+
+    assert!(listed.ok().contains("\nshop: type any"), "{listed:#?}");
+    assert_eq!(elsewhere.ok(), "store: not running\n");
+    stopped.ok();
+    assert_eq!(proxy.sandbox().processes(), []);
+}
+
+/// Section 15 (decided): `killall -1 crossroads` reaches commands, too.
+#[test]
+fn a_command_that_waits_ignores_sighup() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").start();
+    let (mut client, _) = proxy.greeted();
+    let stopping = proxy.command(["-g", "60", "stop"]).spawn();
+    until("the stop has begun", || {
+        Client::try_connect(proxy.address()).is_err()
+    });
+
+    stopping.signal(Signal::SIGHUP);
+    client.assert_echo("in the grace");
+    drop(client);
+
+    stopping.finish(Deadline::usual()).clean();
+}
+
+/// 2.8 (decided): a path that is too long for a socket is found at `start`.
+#[test]
+fn a_run_directory_with_too_long_a_path_is_refused() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").write();
+    let long = proxy.sandbox().path().join("r".repeat(110));
+
+    let run = proxy
+        .command(["start"])
+        .env("CROSSROADS_RUN_DIR", &long)
+        .run();
+
+    run.failed_with_one_line();
+    assert!(!proxy.segment().exists());
+    assert!(Client::try_connect(proxy.address()).is_err());
+}
