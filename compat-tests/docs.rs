@@ -250,3 +250,22 @@ fn every_case_of_the_suite_names_its_evidence() {
         }
     }
 }
+
+#[test]
+fn every_case_that_the_known_differences_name_exists() {
+    let text = read("compat-tests/known-differences.md");
+    let named = found(r"`([a-z_]+::[a-z_0-9]+)`", &text);
+    assert!(named.len() >= 5, "{named:?}");
+
+    let missing: Vec<String> = named
+        .into_iter()
+        .filter(|name| {
+            let (file, case) = name.split_once("::").unwrap();
+            let path = root().join(format!("compat-tests/cases/{file}.rs"));
+            let cases = std::fs::read_to_string(path).unwrap_or_default();
+            !cases.contains(&format!("\nfn {case}()"))
+        })
+        .collect();
+
+    assert_eq!(missing, Vec::<String>::new());
+}
