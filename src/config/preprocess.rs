@@ -165,11 +165,7 @@ impl Scanner<'_> {
             content,
             from: None,
         });
-        let place = FileSpan {
-            file: 0,
-            start: 0,
-            end: 0,
-        };
+        let place = FileSpan::new(0, 0..0);
         self.report(Finding::at(code, place.into(), 0, message));
     }
 
@@ -213,11 +209,7 @@ impl Scanner<'_> {
         let mut at = 0;
         while let Some(found) = content.text.get(at..).and_then(|rest| rest.find('\0')) {
             let start = at + found;
-            let place = FileSpan {
-                file,
-                start,
-                end: start + 1,
-            };
+            let place = FileSpan::new(file, start..start + 1);
             // The order is right within the file, but for what it includes.
             let order = self.map.text.len() + start;
             let message = "a NUL byte does not belong into a configuration";

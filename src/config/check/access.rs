@@ -140,11 +140,7 @@ impl Loader<'_> {
         let mut filters = Vec::new();
         let mut faulty = false;
         for (start, token) in tokens(&content.text) {
-            let span = FileSpan {
-                file,
-                start,
-                end: start + token.len(),
-            };
+            let span = FileSpan::new(file, start..start + token.len());
             let message = match Filter::parse(token) {
                 Ok(filter) => {
                     filters.push((filter, span.into(), order));

@@ -19,11 +19,7 @@ use crate::config::{LoadOptions, Privilege, Purpose};
 pub(super) fn check(subject: &Subject<'_>, map: &SourceMap, findings: &mut Findings) {
     let drafts = subject.drafts;
     if drafts.services.is_empty() && !drafts.lost_service && !subject.incomplete {
-        let place = FileSpan {
-            file: 0,
-            start: 0,
-            end: 0,
-        };
+        let place = FileSpan::new(0, 0..0);
         let message = "there is no `service` in this file";
         findings.push(Finding::at(Code::E30, place.into(), 0, message));
     }
@@ -126,11 +122,7 @@ fn writable(map: &SourceMap, findings: &mut Findings) {
                 quoted(&path.to_string_lossy()),
                 mode & 0o777
             );
-            let place = Location::File(FileSpan {
-                file,
-                start: 0,
-                end: 0,
-            });
+            let place = Location::File(FileSpan::new(file, 0..0));
             let order = map.begin_of(file);
             findings.push(Finding::at(Code::W14, place, order, message));
         }

@@ -157,58 +157,62 @@ impl Scanner<'_> {
         (!self.open_symbols.contains(&index)).then_some(index)
     }
 
+    /// Scans the definition of `word` in its place.
     fn replace(&mut self, word: &str, definition: usize, at: usize, frame: Frame) {
-        let outermost = self.open_symbols.is_empty();
         let (place, within) = match frame {
-            Frame::File(file) => (
-                FileSpan {
-                    file,
-                    start: at,
-                    end: at + word.len(),
-                },
-                None,
-            ),
+            Frame::File(file) => (FileSpan::new(file, at..at + word.len()), None),
             Frame::Symbol(index) => (self.map.uses[index].place, Some(index)),
         };
-        let before = (self.map.text.len(), self.state, self.token_start);
-        if outermost {
-            self.outermost = before.0;
-        }
         let found = &self.definitions[definition];
         let (text, defined) = (found.text.clone(), found.place);
+        let used = Use {
+            place,
+            definition: defined,
+            within,
+        };
         self.taken += text.len();
+        if !self.open_symbols.is_empty() {
+            return self.scan_symbol(&text, definition, used);
+        }
+        let before = (self.map.text.len(), self.state, self.token_start);
+        self.outermost = before.0;
+        self.scan_symbol(&text, definition, used);
+        if std::mem::take(&mut self.overflow) {
+            self.map.truncate(before.0);
+            (self.state, self.token_start) = (before.1, before.2);
+            self.give_up(word, place, defined);
+        } else if self.taken > MAX_BYTES {
+            self.too_much(place);
+        }
+    }
+
+    /// Scans the text of a symbol, unless it has grown too much already.
+    fn scan_symbol(&mut self, text: &str, definition: usize, used: Use) {
         let grown = self.map.text.len() - self.outermost + text.len();
         if self.open_symbols.len() >= MAX_SYMBOL_DEPTH || grown > MAX_SYMBOL_TEXT {
             self.overflow = true;
-        } else {
-            let index = self.map.uses.len();
-            self.map.uses.push(Use {
-                place,
-                definition: defined,
-                within,
-            });
-            self.open_symbols.push(definition);
-            self.scan(&text, Frame::Symbol(index));
-            self.open_symbols.pop();
+            return;
         }
-        if outermost && self.overflow {
-            self.overflow = false;
-            self.map.truncate(before.0);
-            (self.state, self.token_start) = (before.1, before.2);
-            self.token();
-            let origin = Origin::File {
-                file: place.file,
-                offset: place.start,
-            };
-            self.map.push(&LOST.to_string(), origin);
-            let message = format!("{} stands for too much text", quoted(word));
-            let finding = self
-                .report_in_file(Code::E24, place, message)
-                .accepted("64 KiB of text, 64 symbols within each other".to_owned())
-                .note(defined, "symbol defined here");
-            self.report(finding);
-        } else if outermost && self.taken > MAX_BYTES {
-            self.too_much(place);
-        }
+        let index = self.map.uses.len();
+        self.map.uses.push(used);
+        self.open_symbols.push(definition);
+        self.scan(text, Frame::Symbol(index));
+        self.open_symbols.pop();
+    }
+
+    /// Puts a mark in the place of a symbol that grows too much, and says so.
+    fn give_up(&mut self, word: &str, place: FileSpan, defined: FileSpan) {
+        self.token();
+        let origin = Origin::File {
+            file: place.file,
+            offset: place.start,
+        };
+        self.map.push(&LOST.to_string(), origin);
+        let message = format!("{} stands for too much text", quoted(word));
+        let finding = self
+            .report_in_file(Code::E24, place, message)
+            .accepted("64 KiB of text, 64 symbols within each other".to_owned())
+            .note(defined, "symbol defined here");
+        self.report(finding);
     }
 }

@@ -55,38 +55,20 @@ impl Scanner<'_> {
         let start = word + (rest.len() - name.len());
         let closed = name.strip_prefix('"').and_then(|name| name.split_once('"'));
         let (Some((name, behind)), false) = (closed, name.starts_with("\"\"")) else {
-            return self.bad_include(FileSpan { file, start, end }, end);
+            return self.bad_include(FileSpan::new(file, start..end), end);
         };
         let resume = start + name.len() + 2;
-        let place = FileSpan {
-            file,
-            start,
-            end: resume,
-        };
         let behind = behind.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '\u{0B}');
         let comment = ["//", "/*", "#"]
             .iter()
             .any(|mark| behind.starts_with(mark));
         if !behind.is_empty() && !comment {
             let start = end - behind.len();
-            return self.bad_include(
-                FileSpan {
-                    file,
-                    start,
-                    end: start + behind.trim_end().len(),
-                },
-                end,
-            );
+            let place = FileSpan::new(file, start..start + behind.trim_end().len());
+            return self.bad_include(place, end);
         }
-        self.include_file(
-            name,
-            place,
-            FileSpan {
-                file,
-                start: at,
-                end: resume,
-            },
-        );
+        let from = FileSpan::new(file, at..resume);
+        self.include_file(name, FileSpan::new(file, start..resume), from);
         resume
     }
 
@@ -120,36 +102,24 @@ impl Scanner<'_> {
             .unwrap_or(Path::new(""))
             .join(path_of(name));
         if self.open_files.len() > MAX_INCLUDE_DEPTH {
-            self.include_error(
-                Code::E22,
-                place,
-                "includes nested more than 16 deep".to_owned(),
-            );
-            return;
+            let message = "includes nested more than 16 deep".to_owned();
+            return self.include_error(Code::E22, place, message);
         }
         if self.map.files.len() > MAX_INCLUSIONS {
-            self.include_error(
-                Code::E42,
-                place,
-                "more than 65536 files included".to_owned(),
-            );
-            return;
+            let message = "more than 65536 files included".to_owned();
+            return self.include_error(Code::E42, place, message);
         }
+        let shown = quoted(&path.to_string_lossy());
         let content = match self.content(&path) {
             Ok(content) => content,
             Err(ReadError::TooLarge) => return self.too_much(place),
             Err(ReadError::Io(error)) => {
-                let shown = quoted(&path.to_string_lossy());
                 let message = format!("cannot read {shown}: {}", reason(&error));
                 return self.include_error(Code::E21, place, message);
             }
         };
-        if self
-            .open_files
-            .iter()
-            .any(|open| open.canonical == content.canonical)
-        {
-            let shown = quoted(&path.to_string_lossy());
+        let mut open = self.open_files.iter();
+        if open.any(|open| open.canonical == content.canonical) {
             return self.include_error(Code::E22, place, format!("{shown} includes itself"));
         }
         if self.taken + content.bytes.len() > MAX_BYTES {
@@ -173,11 +143,7 @@ impl Scanner<'_> {
         let value = value.trim_matches(|c: char| c.is_ascii() && is_blank(c as u8));
         let leading = |c: char| c.is_ascii() && is_blank(c as u8);
         let start = word + (definition.len() - definition.trim_start_matches(leading).len());
-        let place = FileSpan {
-            file,
-            start,
-            end: start + symbol.len(),
-        };
+        let place = FileSpan::new(file, start..start + symbol.len());
         let usable = check_name(symbol).is_ok() && !directives::is_directive_word(symbol);
         if symbol.is_empty() || !usable {
             let message = match symbol {

@@ -1,6 +1,7 @@
 //! The way from the expanded text back to files and lines.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::content::Content;
@@ -17,6 +18,17 @@ pub(in crate::config) struct FileSpan {
     pub(in crate::config) start: usize,
     /// The byte behind the last one.
     pub(in crate::config) end: usize,
+}
+
+impl FileSpan {
+    /// The bytes `range` of a file.
+    pub(in crate::config) fn new(file: usize, range: Range<usize>) -> Self {
+        Self {
+            file,
+            start: range.start,
+            end: range.end,
+        }
+    }
 }
 
 /// One inclusion of a file; the first is the configuration file itself.
@@ -111,41 +123,19 @@ impl SourceMap {
 
     fn origin_of(&self, at: usize) -> (FileSpan, Option<usize>) {
         let index = self.segments.partition_point(|(start, _)| *start <= at);
-        match index
+        let segment = index
             .checked_sub(1)
-            .and_then(|index| self.segments.get(index))
-        {
+            .and_then(|index| self.segments.get(index));
+        match segment {
             Some((start, Origin::File { file, offset })) => {
                 let start = offset + (at - start);
-                let end = start + 1;
-                (
-                    FileSpan {
-                        file: *file,
-                        start,
-                        end,
-                    },
-                    None,
-                )
+                (FileSpan::new(*file, start..start + 1), None)
             }
             Some((_, Origin::Symbol(index))) => match self.uses.get(*index) {
                 Some(used) => (used.place, Some(*index)),
-                None => (
-                    FileSpan {
-                        file: 0,
-                        start: 0,
-                        end: 0,
-                    },
-                    None,
-                ),
+                None => (FileSpan::new(0, 0..0), None),
             },
-            None => (
-                FileSpan {
-                    file: 0,
-                    start: 0,
-                    end: 0,
-                },
-                None,
-            ),
+            None => (FileSpan::new(0, 0..0), None),
         }
     }
 
