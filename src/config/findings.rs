@@ -1,7 +1,9 @@
 //! Findings while they are collected: places are still stretches of text.
 
+use std::cmp::Ordering;
+
 use super::ast::Span;
-use super::diagnostic::{Code, Diagnostic, Report};
+use super::diagnostic::{Code, Diagnostic, Report, Severity};
 use super::source::{FileSpan, SourceMap};
 
 /// Where a finding is.
@@ -75,12 +77,33 @@ impl Finding {
         self
     }
 
+    /// The last error that is reported says so; where it stands, more may be
+    /// wrong than what is reported.
+    fn and_no_more(self) -> Self {
+        let message = format!(
+            "more than {} errors; the rest is not reported, mend these first",
+            MAX_ERRORS - 1
+        );
+        Self {
+            code: Code::E42,
+            message,
+            accepted: None,
+            suggestion: None,
+            notes: Vec::new(),
+            ..self
+        }
+    }
+
     /// With a second place.
     pub(super) fn note(mut self, location: impl Into<Location>, text: impl Into<String>) -> Self {
         self.notes.push((location.into(), text.into()));
         self
     }
 }
+
+/// How many errors are reported; behind them nobody reads on, and a file of
+/// noise as large as is allowed would fill the memory with them.
+pub(super) const MAX_ERRORS: usize = 10_000;
 
 /// All findings so far.
 #[derive(Debug, Default)]
@@ -103,10 +126,18 @@ impl Findings {
 
     /// Adds a finding.
     pub(super) fn push(&mut self, finding: Finding) {
-        if !self.silenced.contains(&finding.code) {
-            self.errors += usize::from(finding.code.as_str().starts_with('E'));
-            self.list.push(finding);
+        if self.silenced.contains(&finding.code) {
+            return;
         }
+        if finding.code.severity() == Severity::Error {
+            self.errors += 1;
+            match self.errors.cmp(&MAX_ERRORS) {
+                Ordering::Less => {}
+                Ordering::Equal => return self.list.push(finding.and_no_more()),
+                Ordering::Greater => return,
+            }
+        }
+        self.list.push(finding);
     }
 
     /// The number of errors so far.

@@ -542,6 +542,19 @@ fn sound(bytes: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+#[test]
+fn noise_on_one_long_line_is_refused_with_a_bounded_report() {
+    for noise in ["a;", "a{", "{", "}", "\"'", "port x; ", "'\"", "A "] {
+        let loaded = read(noise.repeat(1 << 16).as_bytes());
+
+        assert!(loaded.config.is_none(), "{noise}");
+        assert!(loaded.report.errors() <= findings::MAX_ERRORS, "{noise}");
+    }
+    let last = read("}".repeat(20_000).as_bytes());
+    let last = last.report.diagnostics().last().map(|found| found.code);
+    assert_eq!(last, Some(Code::E42));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         rng_seed: RngSeed::Fixed(1),

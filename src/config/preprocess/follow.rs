@@ -86,9 +86,14 @@ impl Scanner<'_> {
             byte @ (b'"' | b'\'') => {
                 self.token();
                 self.token_start = true;
-                let line = &bytes[at + 1..line_end(text, at)];
-                let partner = line.iter().position(|other| *other == byte);
-                at + partner.map_or(1, |length| length + 2)
+                // Only up to the partner: a search for the end of the line, for
+                // each quote of a long line, would take its length squared.
+                let mut rest = bytes[at + 1..].iter();
+                let stop = rest.position(|other| *other == byte || *other == b'\n');
+                match stop.map(|length| at + 1 + length) {
+                    Some(partner) if bytes[partner] == byte => partner + 1,
+                    _ => at + 1,
+                }
             }
             _ => {
                 self.token();
