@@ -22,5 +22,5 @@ pub mod pool;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod usage;

@@ -29,13 +29,13 @@ use crate::relay::side::Side;
 pub(super) struct Connecting {
     attempt: Attempt,
     /// How many addresses were begun.
-    begun: usize,
+    begun: u32,
     /// When the address that is being tried has used up its share.
     share_ends: Instant,
     /// What the last address that was the back end's fault said.
     failure: Option<ConnectFailure>,
     /// What the last address that was not its fault said.
-    no_way: Option<(SocketAddr, Errno)>,
+    no_way: Option<Box<(SocketAddr, Errno)>>,
 }
 
 /// How far an attempt came.
@@ -73,10 +73,10 @@ impl Connecting {
             if let Some(failure) = self.out_of_time(now) {
                 return Dial::Failed(failure);
             }
-            let Some(&to) = self.attempt.addresses.get(self.begun) else {
+            let Some(&to) = self.attempt.addresses.get(self.begun as usize) else {
                 return Dial::Failed(self.verdict());
             };
-            let left = (self.attempt.addresses.len() - self.begun) as u32;
+            let left = self.attempt.addresses.len() as u32 - self.begun;
             self.begun += 1;
             self.share_ends = now + self.attempt.fail_at.duration_since(now) / left;
             match begin(to, &core.ephemeral) {
@@ -133,7 +133,10 @@ impl Connecting {
     /// Sends the first bytes, or none, to learn whether the connection stands.
     /// `None`: this address has failed, which is noted.
     fn send_first(&mut self, pair: &mut Pair, early: usize, core: &mut Core) -> Option<Dial> {
-        let to = *self.attempt.addresses.get(self.begun.checked_sub(1)?)?;
+        let to = *self
+            .attempt
+            .addresses
+            .get(self.begun.checked_sub(1)? as usize)?;
         match first_bytes(pair, early, core) {
             Ok(true) => Some(Dial::Connected(BackendAddr(to))),
             Ok(false) => Some(match pair.watch(Side::Backend, core) {
@@ -165,7 +168,7 @@ impl Connecting {
 
     fn note(&mut self, to: SocketAddr, errno: Errno) {
         if matches!(errno, Errno::ADDRNOTAVAIL | Errno::NETUNREACH) {
-            self.no_way = Some((to, errno));
+            self.no_way = Some(Box::new((to, errno)));
         } else {
             self.failure = Some(ConnectFailure::from(&errno.into()));
         }
@@ -173,8 +176,8 @@ impl Connecting {
 
     /// What it means that no address is left.
     fn verdict(&self) -> AttemptFailure {
-        match (self.failure, self.no_way) {
-            (None, Some((to, errno))) => AttemptFailure::NoWay {
+        match (self.failure, self.no_way.as_deref()) {
+            (None, Some(&(to, errno))) => AttemptFailure::NoWay {
                 to: BackendAddr(to),
                 error: errno.into(),
             },

@@ -13,7 +13,7 @@ use crate::relay::pair::{Pair, Step};
 use crate::relay::side::Side;
 
 /// An idle connection costs no more than this, besides what the host keeps.
-const _: () = assert!(size_of::<Relay<()>>() <= 400);
+const _: () = assert!(size_of::<Relay<()>>() <= 328);
 
 /// A client connection and how far it came.
 pub(super) struct Relay<S> {

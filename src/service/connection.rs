@@ -7,48 +7,34 @@
 //! dropped on whatever path.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::base::endpoint::{BackendAddr, ClientAddr};
-use crate::base::event::{Event, Served};
-use crate::base::id::ConnectionId;
-use crate::base::moment::Moment;
+use crate::base::event::Event;
+use crate::base::id::BackendId;
 use crate::base::outcome::{Ended, Transfer};
-use crate::base::state::{ConnectFailure, Reason};
-use crate::base::traffic::Traffic;
 use crate::policy::pool::{Released, Sample, Tried};
-use crate::relay::host::{
-    Abandoned, Attempt, AttemptFailure, Host, ListenerId, Next, Plan, RelayKey,
-};
+use crate::relay::host::{Abandoned, AttemptFailure, Host, ListenerId, Next, Plan, RelayKey};
 use crate::relay::mailbox::EngineHandle;
 use crate::service::gate::{NoPlace, ServicePermit};
-use crate::service::resolve::{Addresses, Lookup, Resolved};
-use crate::service::running::{Counts, RunningService, Shared};
-use crate::service::table::{BackendSlot, Target};
+use crate::service::running::{RunningService, Shared};
 
-/// A service as one worker serves it.
-pub struct ServiceAtWorker {
-    /// What all workers share of it.
-    pub running: Arc<RunningService>,
-    worker: usize,
-    /// Byte counters of this worker, by back end.
-    traffic: Vec<Arc<Traffic>>,
-}
+mod choosing;
+mod session;
 
-impl ServiceAtWorker {
-    fn counts(&self) -> &Counts {
-        self.running.counts(self.worker)
-    }
-}
+pub(super) use choosing::with_port;
+use session::{Connecting, Step};
+pub use session::{ServiceAtWorker, Session};
 
 /// Decides for the clients of one worker.
 pub struct WorkerHost {
     shared: Arc<Shared>,
     /// By number of the listener, which is the service's place in the file.
     services: Vec<Rc<ServiceAtWorker>>,
+    /// What each of their listeners waits under when there is no place.
+    waiters: Vec<(EngineHandle, ListenerId)>,
     engine: Option<EngineHandle>,
     on_listeners_closed: Option<Box<dyn FnOnce()>>,
 }
@@ -64,7 +50,7 @@ impl WorkerHost {
     ) -> Self {
         let at_worker = |running: &Arc<RunningService>| {
             let table = running.table();
-            let traffic = (0u32..).take(table.len()).map(crate::base::id::BackendId);
+            let traffic = (0u32..).take(table.len()).map(BackendId);
             Rc::new(ServiceAtWorker {
                 traffic: traffic
                     .map(|backend| table.traffic(backend, worker))
@@ -76,6 +62,7 @@ impl WorkerHost {
         Self {
             shared,
             services: services.iter().map(at_worker).collect(),
+            waiters: Vec::new(),
             engine: None,
             on_listeners_closed: Some(on_listeners_closed),
         }
@@ -83,6 +70,9 @@ impl WorkerHost {
 
     /// Makes the engine known that this host decides for.
     pub fn serve(&mut self, engine: EngineHandle) {
+        let numbers = (0u32..).take(self.services.len());
+        let waiter = |number| (engine.clone(), ListenerId(number));
+        self.waiters = numbers.map(waiter).collect();
         self.engine = Some(engine);
     }
 
@@ -103,218 +93,17 @@ impl WorkerHost {
             NoPlace::OutOfDescriptors => Event::OutOfDescriptors { service: named },
         });
     }
-
-    /// Ends a session for which no candidate is left.
-    fn no_backend(&self, session: &mut Session) -> Next {
-        session.step = Step::Choosing;
-        session.service().counts().no_backend();
-        let service = session.service().running.named();
-        self.shared.sink.emit(&Event::NoBackend {
-            service,
-            client: session.client,
-        });
-        Next::Close
-    }
-
-    /// Step 6 with addresses at hand.
-    fn connect(&self, session: &mut Session, to: Connecting) -> Next {
-        let fail_at = to.since + self.shared.limits.connect;
-        let addresses = Arc::clone(&to.addresses);
-        session.step = Step::Connecting(to);
-        Next::Connect(Attempt {
-            addresses,
-            fail_at,
-            give_up_at: session.failover_until,
-        })
-    }
-
-    /// Step 6 with a name: its addresses, or a look-up to wait for.
-    fn look_up(&self, session: &mut Session, looking: Looking, key: RelayKey) -> Option<Next> {
-        if let Some((since, answer)) = looking.lookup.outcome() {
-            return self.looked_up(session, looking, since, answer);
-        }
-        if let Some(engine) = &self.engine {
-            looking.lookup.notify(engine.clone(), key);
-        }
-        session.step = Step::Looking(looking);
-        Some(Next::Wait {
-            give_up_at: session.failover_until,
-        })
-    }
-
-    /// `None`: the name does not resolve, and another candidate is to be tried.
-    fn looked_up(
-        &self,
-        session: &mut Session,
-        looking: Looking,
-        since: Instant,
-        answer: Option<Addresses>,
-    ) -> Option<Next> {
-        let Some(found) = answer else {
-            let failure = ConnectFailure {
-                reason: Reason::NameDoesNotResolve,
-                errno: 0,
-            };
-            self.held_against(session, looking.slot, failure);
-            return None;
-        };
-        // A look-up may have begun before this client asked; its time counts
-        // from when both were there.
-        let since = since.max(looking.asked_at);
-        let connecting = Connecting {
-            addresses: with_port(&found, looking.port),
-            slot: looking.slot,
-            name: Some(looking.name),
-            since,
-        };
-        Some(self.connect(session, connecting))
-    }
-
-    fn held_against(&self, session: &Session, slot: BackendSlot, failure: ConnectFailure) {
-        let table = session.service().running.table();
-        self.shared.sink.emit(&Event::ConnectFailed {
-            backend: table.at(slot.backend()),
-            connection: session.connection,
-            failure,
-        });
-        slot.failed(failure);
-    }
-
-    /// The daemon's own side failed: told, but not held against the back end.
-    fn failed_here(
-        &self,
-        session: &Session,
-        slot: BackendSlot,
-        to: Option<BackendAddr>,
-        error: &io::Error,
-    ) {
-        let backend = session.service().running.table().at(slot.backend());
-        self.shared
-            .sink
-            .emit(&Event::CannotConnectFromHere { backend, to, error });
-        slot.released(Released::NotHeldAgainst);
-    }
-
-    /// Steps 4 and 5, and the beginning of 6. `None`: try the next candidate.
-    fn try_next(&self, session: &mut Session, key: RelayKey) -> Option<Next> {
-        let now = Instant::now();
-        if session.given_up || now >= session.failover_until {
-            return Some(self.no_backend(session));
-        }
-        let table = Arc::clone(session.service().running.table());
-        let Some((slot, target)) = table.dispatch(session.client.ip(), &session.tried) else {
-            return Some(self.no_backend(session));
-        };
-        session.tried.insert(slot.backend());
-        match target {
-            Target::Addresses(addresses) => {
-                let to = Connecting {
-                    slot,
-                    addresses,
-                    name: None,
-                    since: now,
-                };
-                Some(self.connect(session, to))
-            }
-            Target::Name(name, port) => match self.shared.resolver.resolve(&name) {
-                Resolved::Known(found) => {
-                    let addresses = with_port(&found, port);
-                    let to = Connecting {
-                        slot,
-                        addresses,
-                        name: Some(name),
-                        since: now,
-                    };
-                    Some(self.connect(session, to))
-                }
-                Resolved::Asked(lookup) => {
-                    let looking = Looking {
-                        slot,
-                        lookup,
-                        name,
-                        port,
-                        asked_at: now,
-                    };
-                    self.look_up(session, looking, key)
-                }
-            },
-        }
-    }
-}
-
-/// The addresses of a look-up with the port of the back end.
-pub(super) fn with_port(addresses: &[IpAddr], port: u16) -> Arc<[SocketAddr]> {
-    addresses
-        .iter()
-        .map(|ip| SocketAddr::new(*ip, port))
-        .collect()
-}
-
-/// One client connection.
-pub struct Session {
-    permit: ServicePermit,
-    connection: ConnectionId,
-    client: ClientAddr,
-    tried: Tried,
-    failover_until: Instant,
-    /// The daemon has no means to connect anywhere; no candidate is tried any more.
-    given_up: bool,
-    step: Step,
-}
-
-/// Where a session stands.
-enum Step {
-    Choosing,
-    Looking(Looking),
-    Connecting(Connecting),
-    Serving { slot: BackendSlot, to: BackendAddr },
-}
-
-struct Looking {
-    slot: BackendSlot,
-    lookup: Arc<Lookup>,
-    name: Arc<str>,
-    port: u16,
-    asked_at: Instant,
-}
-
-struct Connecting {
-    slot: BackendSlot,
-    addresses: Arc<[SocketAddr]>,
-    name: Option<Arc<str>>,
-    since: Instant,
-}
-
-impl Session {
-    fn service(&self) -> &Rc<ServiceAtWorker> {
-        self.permit.service()
-    }
-
-    /// Takes the step out, so that its slot can be consumed.
-    fn take_step(&mut self) -> Step {
-        std::mem::replace(&mut self.step, Step::Choosing)
-    }
-
-    fn served<'a>(&'a self, slot: &BackendSlot, to: BackendAddr) -> Served<'a> {
-        Served {
-            backend: self.service().running.table().at(slot.backend()),
-            connection: self.connection,
-            client: self.client,
-            to,
-            at: Moment::now(),
-        }
-    }
 }
 
 impl Host for WorkerHost {
     type Session = Session;
 
     fn take_place(&mut self, listener: ListenerId) -> bool {
-        let Some(engine) = &self.engine else {
+        let Some(waiter) = self.waiters.get(listener.0 as usize) else {
             return false;
         };
         let service = self.service(listener);
-        match service.running.gate().take(&(engine.clone(), listener)) {
+        match service.running.gate().take(waiter) {
             Ok(()) => true,
             Err(lacking) => {
                 self.report_no_place(&service.running, lacking);
@@ -425,9 +214,8 @@ impl Host for WorkerHost {
             Abandoned::Stopped => Released::NotHeldAgainst,
         };
         match session.take_step() {
-            Step::Connecting(Connecting { slot, .. }) | Step::Looking(Looking { slot, .. }) => {
-                slot.released(released);
-            }
+            Step::Connecting(Connecting { slot, .. }) => slot.released(released),
+            Step::Looking(looking) => looking.slot.released(released),
             Step::Choosing | Step::Serving { .. } => {}
         }
         match why {
@@ -476,3 +264,6 @@ impl Host for WorkerHost {
         self.shared.sink.emit(&Event::Fault { what });
     }
 }
+
+#[cfg(test)]
+mod tests;

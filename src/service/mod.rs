@@ -27,3 +27,6 @@ pub mod revival;
 pub mod running;
 pub mod table;
 pub mod worker;
+
+#[cfg(test)]
+mod testing;

@@ -367,3 +367,6 @@ impl Drop for BackendSlot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,4 +21,4 @@ pub mod snapshot;
 pub use map::object_name;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -100,7 +100,7 @@ pub(super) fn backend_numbers(n: u64) -> BackendNumbers {
 }
 
 /// The segment of `shop` with these back ends, under a fresh key.
-pub(super) fn segment(backends: &[&str]) -> (u32, SegmentWriter) {
+pub(crate) fn segment(backends: &[&str]) -> (u32, SegmentWriter) {
     let key = fresh_key();
     let facts: Vec<_> = backends.iter().map(|name| backend(name)).collect();
     let writer = SegmentWriter::create(&header(key), &shop(), &facts).unwrap();

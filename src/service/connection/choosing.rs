@@ -1,0 +1,179 @@
+//! Steps 4 to 6 of a client connection: choose, reserve, connect; and what a
+//! failure of them means.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::base::endpoint::BackendAddr;
+use crate::base::event::Event;
+use crate::base::state::{ConnectFailure, Reason};
+use crate::policy::pool::Released;
+use crate::relay::host::{Attempt, Next, RelayKey};
+use crate::service::connection::WorkerHost;
+use crate::service::connection::session::{Connecting, Looking, Session, Step};
+use crate::service::resolve::{Addresses, Resolved};
+use crate::service::table::{BackendSlot, Target};
+
+impl WorkerHost {
+    /// Ends a session for which no candidate is left.
+    pub(super) fn no_backend(&self, session: &mut Session) -> Next {
+        session.step = Step::Choosing;
+        session.service().counts().no_backend();
+        let service = session.service().running.named();
+        self.shared.sink.emit(&Event::NoBackend {
+            service,
+            client: session.client,
+        });
+        Next::Close
+    }
+
+    /// Step 6 with addresses at hand; the time for it runs since `since`.
+    fn connect(
+        &self,
+        session: &mut Session,
+        to: Connecting,
+        addresses: Arc<[SocketAddr]>,
+        since: Instant,
+    ) -> Next {
+        session.step = Step::Connecting(to);
+        Next::Connect(Attempt {
+            addresses,
+            fail_at: since + self.shared.limits.connect,
+            give_up_at: session.failover_until,
+        })
+    }
+
+    /// What a look-up has found, or that it is to be waited for.
+    pub(super) fn look_up(
+        &self,
+        session: &mut Session,
+        looking: Box<Looking>,
+        key: RelayKey,
+    ) -> Option<Next> {
+        if let Some((since, answer)) = looking.lookup.outcome() {
+            return self.looked_up(session, looking, since, answer);
+        }
+        if let Some(engine) = &self.engine {
+            looking.lookup.notify(engine.clone(), key);
+        }
+        session.step = Step::Looking(looking);
+        Some(Next::Wait {
+            give_up_at: session.failover_until,
+        })
+    }
+
+    /// `None`: the name does not resolve, and another candidate is to be tried.
+    fn looked_up(
+        &self,
+        session: &mut Session,
+        looking: Box<Looking>,
+        since: Instant,
+        answer: Option<Addresses>,
+    ) -> Option<Next> {
+        let Some(found) = answer else {
+            let failure = ConnectFailure {
+                reason: Reason::NameDoesNotResolve,
+                errno: 0,
+            };
+            self.held_against(session, looking.slot, failure);
+            return None;
+        };
+        // A look-up may have begun before this client asked; its time counts
+        // from when both were there.
+        let since = since.max(looking.asked_at);
+        let addresses = with_port(&found, looking.port);
+        let to = Connecting {
+            slot: looking.slot,
+            name: Some(looking.name),
+        };
+        Some(self.connect(session, to, addresses, since))
+    }
+
+    pub(super) fn held_against(
+        &self,
+        session: &Session,
+        slot: BackendSlot,
+        failure: ConnectFailure,
+    ) {
+        let table = session.service().running.table();
+        self.shared.sink.emit(&Event::ConnectFailed {
+            backend: table.at(slot.backend()),
+            connection: session.connection,
+            failure,
+        });
+        slot.failed(failure);
+    }
+
+    /// The daemon's own side failed: told, but not held against the back end.
+    pub(super) fn failed_here(
+        &self,
+        session: &Session,
+        slot: BackendSlot,
+        to: Option<BackendAddr>,
+        error: &io::Error,
+    ) {
+        let backend = session.service().running.table().at(slot.backend());
+        self.shared
+            .sink
+            .emit(&Event::CannotConnectFromHere { backend, to, error });
+        slot.released(Released::NotHeldAgainst);
+    }
+
+    /// Steps 4 and 5, and the beginning of 6. `None`: try the next candidate.
+    pub(super) fn try_next(&self, session: &mut Session, key: RelayKey) -> Option<Next> {
+        let now = Instant::now();
+        if session.given_up || now >= session.failover_until {
+            return Some(self.no_backend(session));
+        }
+        let table = Arc::clone(session.service().running.table());
+        let Some((slot, target)) = table.dispatch(session.client.ip(), &session.tried) else {
+            return Some(self.no_backend(session));
+        };
+        session.tried.insert(slot.backend());
+        match target {
+            Target::Addresses(addresses) => {
+                let to = Connecting { slot, name: None };
+                Some(self.connect(session, to, addresses, now))
+            }
+            Target::Name(name, port) => self.resolve(session, slot, (name, port), key),
+        }
+    }
+
+    /// Step 6 with a name: known addresses, or a look-up.
+    fn resolve(
+        &self,
+        session: &mut Session,
+        slot: BackendSlot,
+        (name, port): (Arc<str>, u16),
+        key: RelayKey,
+    ) -> Option<Next> {
+        let asked_at = Instant::now();
+        match self.shared.resolver.resolve(&name) {
+            Resolved::Known(found) => {
+                let addresses = with_port(&found, port);
+                let name = Some(name);
+                Some(self.connect(session, Connecting { slot, name }, addresses, asked_at))
+            }
+            Resolved::Asked(lookup) => {
+                let looking = Looking {
+                    slot,
+                    lookup,
+                    name,
+                    port,
+                    asked_at,
+                };
+                self.look_up(session, Box::new(looking), key)
+            }
+        }
+    }
+}
+
+/// The addresses of a look-up with the port of the back end.
+pub(in crate::service) fn with_port(addresses: &[IpAddr], port: u16) -> Arc<[SocketAddr]> {
+    addresses
+        .iter()
+        .map(|ip| SocketAddr::new(*ip, port))
+        .collect()
+}

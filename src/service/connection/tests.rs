@@ -1,0 +1,277 @@
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::base::limits::Limits;
+use crate::base::state::Reason;
+use crate::config::model::Config;
+use crate::policy::testing::{BIRCH, CEDAR, MAPLE, REFUSED};
+use crate::relay::host::{Order, RelayKey};
+use crate::service::gate::Descriptors;
+use crate::service::resolve::Resolver;
+use crate::service::testing::{Diary, NAMES, numbers_of};
+use crate::status::testing::segment;
+
+use super::*;
+
+const SHOP: ListenerId = ListenerId(0);
+const KEY: RelayKey = RelayKey {
+    index: 3,
+    generation: 1,
+};
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// A host with a scripted engine: the test calls what the engine would.
+struct Rig {
+    host: WorkerHost,
+    service: Arc<RunningService>,
+    diary: Arc<Diary>,
+    key: u32,
+    engine: EngineHandle,
+    runtime: Runtime,
+}
+
+fn config_of(text: &str) -> Config {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("crossroads.conf");
+    std::fs::write(&file, text).unwrap();
+    let loaded = crate::config::load(&file, &Default::default());
+    loaded.config.unwrap()
+}
+
+impl Rig {
+    /// Maple, birch and cedar by order; `more` stands in the service's block.
+    fn new(more: &str) -> Self {
+        Self::with(more, Limits::default())
+    }
+
+    fn with(more: &str, limits: Limits) -> Self {
+        let backends: String = NAMES
+            .map(|name| format!("backend {name} {{ server 192.0.2.80:80; }} "))
+            .concat();
+        let config = config_of(&format!(
+            "service shop {{ port 8080; dispatchmode byorder; {more} {backends} }}"
+        ));
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let (key, segment) = segment(&NAMES);
+        let diary = Diary::of_segment(key);
+        fn nothing_resolves(_: &str) -> io::Result<Vec<std::net::IpAddr>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+        let resolver = Resolver::new(LONG, LONG, nothing_resolves, runtime.handle().clone());
+        let shared = Arc::new(Shared {
+            limits,
+            connections: Default::default(),
+            descriptors: Arc::new(Descriptors::new(1_000, 0)),
+            resolver: Arc::new(resolver),
+            sink: Arc::<Diary>::clone(&diary),
+            workers: 1,
+            verbose: false,
+            seed: 1,
+        });
+        let service = Arc::new(RunningService::new(&config.services[0], &shared, segment));
+        let services = [Arc::clone(&service)];
+        let mut host = WorkerHost::new(shared, &services, 0, Box::new(|| {}));
+        let engine = EngineHandle::alone();
+        host.serve(engine.clone());
+        Self {
+            host,
+            service,
+            diary,
+            key,
+            engine,
+            runtime,
+        }
+    }
+
+    fn client(&mut self) -> Session {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 4_000));
+        assert!(self.host.take_place(SHOP));
+        self.host.admit(SHOP, ClientAddr::new(address)).unwrap()
+    }
+
+    fn next(&mut self, session: &mut Session) -> Next {
+        self.host.next_backend(session, KEY)
+    }
+
+    /// What a reader of shared memory finds: active, total, failed, aborted.
+    fn published(&self, backend: BackendId) -> [u64; 4] {
+        self.service.publish(1);
+        let found = numbers_of(self.key, backend.index()).unwrap();
+        [found.active, found.total, found.failures, found.aborted]
+    }
+}
+
+fn refused() -> AttemptFailure {
+    AttemptFailure::Backend(REFUSED)
+}
+
+fn to() -> BackendAddr {
+    BackendAddr(SocketAddr::from(([192, 0, 2, 80], 80)))
+}
+
+#[test]
+fn client_whose_back_end_refuses_is_served_by_the_next_and_accounted_once() {
+    let mut rig = Rig::new("");
+    let mut session = rig.client();
+    assert!(matches!(rig.next(&mut session), Next::Connect(_)));
+    rig.host.connect_failed(&mut session, refused());
+    assert!(matches!(rig.next(&mut session), Next::Connect(_)));
+    let _ = rig.host.connected(&mut session, to());
+    assert_eq!(rig.published(BIRCH), [1, 1, 0, 0]);
+
+    rig.host.ended(
+        session,
+        Transfer {
+            to_client: 2,
+            to_backend: 3,
+            duration: Duration::ZERO,
+            first_byte: None,
+            ended: Ended::ByClient,
+        },
+    );
+
+    let heard = [
+        "accepted",
+        "maple failed",
+        "maple unavailable",
+        "birch started",
+        "birch ended",
+    ];
+    assert_eq!(rig.diary.taken(), heard);
+    assert_eq!(rig.published(MAPLE), [0, 0, 1, 0]);
+    assert_eq!(rig.published(BIRCH), [0, 1, 0, 0]);
+    assert_eq!(rig.service.gate().active(), 0);
+}
+
+#[test]
+fn client_for_whom_nobody_is_left_is_closed() {
+    let mut rig = Rig::new("");
+    let mut session = rig.client();
+    for _ in 0..3 {
+        assert!(matches!(rig.next(&mut session), Next::Connect(_)));
+        rig.host.connect_failed(&mut session, refused());
+    }
+
+    assert!(matches!(rig.next(&mut session), Next::Close));
+    drop(session);
+
+    assert_eq!(rig.diary.taken().last().unwrap(), "no back end");
+    assert_eq!(rig.service.gate().active(), 0);
+    assert_eq!(rig.published(CEDAR), [0, 0, 1, 0]);
+}
+
+#[test]
+fn what_fails_on_our_side_is_held_against_nobody() {
+    let mut rig = Rig::new("");
+    let no_route = || io::Error::from(io::ErrorKind::NetworkUnreachable);
+    let mut session = rig.client();
+    let _ = rig.next(&mut session);
+    let error = no_route();
+    rig.host
+        .connect_failed(&mut session, AttemptFailure::NoWay { to: to(), error });
+
+    assert!(matches!(rig.next(&mut session), Next::Connect(_)));
+    rig.host
+        .connect_failed(&mut session, AttemptFailure::NoResources(no_route()));
+    assert!(matches!(rig.next(&mut session), Next::Close));
+
+    let heard = [
+        "accepted",
+        "maple not from here",
+        "birch not from here",
+        "no back end",
+    ];
+    assert_eq!(rig.diary.taken(), heard);
+    for backend in [MAPLE, BIRCH, CEDAR] {
+        assert_eq!(rig.published(backend), [0; 4]);
+    }
+}
+
+#[test]
+fn failover_time_that_is_over_leaves_no_candidate() {
+    let limits = Limits {
+        failover: Duration::ZERO,
+        ..Limits::default()
+    };
+    let mut rig = Rig::with("", limits);
+    let mut session = rig.client();
+
+    assert!(matches!(rig.next(&mut session), Next::Close));
+    assert_eq!(rig.diary.taken(), ["accepted", "no back end"]);
+}
+
+#[test]
+fn client_that_gives_up_counts_as_aborted_where_it_was_being_connected() {
+    let mut rig = Rig::new("");
+    let mut session = rig.client();
+    let _ = rig.next(&mut session);
+
+    rig.host.abandoned(session, Abandoned::ClientReset);
+
+    assert_eq!(rig.published(MAPLE), [0, 0, 0, 1]);
+    assert_eq!(rig.diary.taken(), ["accepted", "aborted"]);
+    assert_eq!(rig.service.gate().active(), 0);
+}
+
+#[test]
+fn session_lost_to_a_fault_at_any_step_gives_back_what_it_held() {
+    let mut rig = Rig::new("");
+    let admitted = rig.client();
+    let mut connecting = rig.client();
+    let _ = rig.next(&mut connecting);
+    let mut serving = rig.client();
+    let _ = rig.next(&mut serving);
+    let _ = rig.host.connected(&mut serving, to());
+    assert_eq!(rig.service.gate().active(), 3);
+
+    drop((admitted, connecting, serving));
+
+    assert_eq!(rig.service.gate().active(), 0);
+    assert_eq!(rig.published(MAPLE), [0, 1, 0, 0]);
+}
+
+#[test]
+fn name_that_does_not_resolve_makes_its_back_end_unavailable_after_the_wait() {
+    let mut rig = Rig::new("");
+    let endpoint = crate::base::endpoint::Endpoint::parse("nowhere.invalid:80").unwrap();
+    rig.service.table().tell_server(MAPLE, &endpoint);
+    let mut session = rig.client();
+    assert!(matches!(rig.next(&mut session), Next::Wait { .. }));
+    let _ = rig.diary.taken();
+
+    let engine = rig.engine.clone();
+    rig.runtime.block_on(async {
+        let answered = async {
+            while engine.taken() != [Order::Continue(KEY)] {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), answered)
+            .await
+            .unwrap();
+    });
+
+    assert!(matches!(rig.next(&mut session), Next::Connect(_)));
+    assert_eq!(rig.diary.taken(), ["maple failed", "maple unavailable"]);
+    let failure = numbers_of(rig.key, MAPLE.index()).unwrap();
+    assert_eq!(failure.reason, Reason::NameDoesNotResolve);
+    assert_eq!(failure.errno, 0);
+}
+
+#[test]
+fn full_service_is_reported_once_and_its_listener_woken_by_the_next_end() {
+    let mut rig = Rig::new("maxconnections 1;");
+    let session = rig.client();
+    assert!(!rig.host.take_place(SHOP));
+    assert!(!rig.host.take_place(SHOP));
+    assert_eq!(rig.diary.taken(), ["accepted", "full"]);
+    assert_eq!(rig.engine.taken(), []);
+
+    drop(session);
+
+    assert_eq!(rig.engine.taken()[0], Order::Resume(SHOP));
+    assert!(rig.host.take_place(SHOP));
+    rig.host.return_place(SHOP);
+}

@@ -1,0 +1,123 @@
+use crate::policy::dispatch::DispatchMode;
+use crate::policy::testing::{CLIENT, MAPLE, REFUSED, settings, weighted};
+use crate::service::testing::{numbers_of, table};
+
+use super::*;
+
+fn by_order() -> PoolSettings {
+    settings(DispatchMode::ByOrder, weighted([1, 1, 1]))
+}
+
+fn active(table: &BackendTable, backend: BackendId) -> u64 {
+    table.lock().pool.view(backend).active
+}
+
+fn slot(table: &Arc<BackendTable>) -> BackendSlot {
+    table.dispatch(CLIENT, &Tried::default()).unwrap().0
+}
+
+#[test]
+fn change_of_state_is_published_before_anybody_hears_of_it() {
+    let (table, diary, key) = table(by_order());
+
+    slot(&table).failed(REFUSED);
+    table.tell_state(MAPLE, ShownState::Down);
+    table.tell_state(MAPLE, ShownState::Available);
+
+    use ShownState::{Available, Down, Unavailable};
+    let expected = [Unavailable, Down, Available].map(Some);
+    assert_eq!(diary.states_seen(), expected);
+    assert_eq!(numbers_of(key, MAPLE.index()).unwrap().failures, 1);
+}
+
+#[test]
+fn told_address_is_where_the_next_client_is_sent() {
+    let (table, _, _) = table(by_order());
+    let (first, before) = table.dispatch(CLIENT, &Tried::default()).unwrap();
+
+    let old = table.tell_server(MAPLE, &Endpoint::parse("backup:81").unwrap());
+
+    let (_second, after) = table.dispatch(CLIENT, &Tried::default()).unwrap();
+    assert_eq!(before, Target::from(&old));
+    assert_eq!(after, Target::Name(Arc::from("backup"), 81));
+    drop(first);
+}
+
+#[test]
+fn slot_that_is_dropped_at_any_step_gives_its_place_back_and_blames_nobody() {
+    let (table, diary, _) = table(by_order());
+    let reserved = slot(&table);
+    let mut connected = slot(&table);
+    connected.connected();
+    assert_eq!(active(&table, MAPLE), 2);
+
+    drop(reserved);
+    assert_eq!(active(&table, MAPLE), 1);
+    drop(connected);
+
+    let view = table.lock().pool.view(MAPLE);
+    assert_eq!((view.active, view.total, view.failures), (0, 1, 0));
+    assert_eq!(diary.taken(), [""; 0]);
+}
+
+#[test]
+fn account_that_does_not_fit_the_step_of_a_slot_is_made_up_by_its_end() {
+    let (table, _, _) = table(by_order());
+    let mut connected = slot(&table);
+    connected.connected();
+    connected.connected();
+
+    slot(&table).finished(NOTHING_MOVED);
+    connected.failed(REFUSED);
+
+    let view = table.lock().pool.view(MAPLE);
+    assert_eq!((view.active, view.total, view.failures), (0, 1, 0));
+}
+
+#[test]
+fn last_place_at_a_back_end_goes_to_one_of_many_racing_workers() {
+    const WORKERS: usize = 4;
+    let mut backends = weighted([1, 1, 1]);
+    backends
+        .iter_mut()
+        .for_each(|backend| backend.limit = crate::policy::testing::limit(1));
+    let (table, _, _) = table(settings(DispatchMode::RoundRobin, backends));
+    let start = std::sync::Barrier::new(WORKERS);
+
+    for _ in 0..200 {
+        let slots: Vec<_> = std::thread::scope(|scope| {
+            let race = || {
+                start.wait();
+                table
+                    .dispatch(CLIENT, &Tried::default())
+                    .map(|(slot, _)| slot)
+            };
+            let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(race)).collect();
+            workers
+                .into_iter()
+                .filter_map(|worker| worker.join().unwrap())
+                .collect()
+        });
+        assert_eq!(slots.len(), 3);
+    }
+
+    assert_eq!(
+        (0..3).map(|id| active(&table, BackendId(id))).sum::<u64>(),
+        0
+    );
+}
+
+#[test]
+fn nothing_is_published_once_the_segment_was_removed() {
+    let (table, _, key) = table(by_order());
+
+    table.remove_segment();
+    table.tell_state(MAPLE, ShownState::Down);
+    table.publish(&ServiceNumbers::default(), 1);
+
+    assert!(
+        crate::status::read::StatusReader::open(key)
+            .unwrap()
+            .is_none()
+    );
+}
