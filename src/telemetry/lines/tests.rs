@@ -3,10 +3,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::endpoint::{BackendAddr, ClientAddr, Endpoint};
+use crate::base::event::{AtBackend, InService, ListSide, Served};
 use crate::base::id::{ConnectionCounter, ConnectionId};
 use crate::base::moment::Moment;
 use crate::base::name::{BackendName, ServiceName};
-use crate::base::outcome::Ended;
+use crate::base::outcome::{Ended, Transfer};
 use crate::base::quantity::ConnectionLimit;
 use crate::base::state::ConnectFailure;
 
