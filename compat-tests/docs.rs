@@ -290,21 +290,23 @@ fn entries() -> Vec<(String, String)> {
 }
 
 /// Asserts that each directive has an entry that `agrees` with its row of the
-/// table; a word with several rows has several entries.
+/// table, and that each entry of its word agrees with one of its rows.
 #[track_caller]
 fn assert_entries_agree(agrees: impl Fn(&Directive, &str) -> bool) {
     let entries = entries();
-    let wrong: Vec<&str> = DIRECTIVES
+    let rows = || DIRECTIVES.iter().filter(|row| row.replaced_by.is_none());
+    let fits =
+        |row: &Directive, (word, text): &(String, String)| word == row.word && agrees(row, text);
+    let without_entry = rows()
+        .filter(|row| !entries.iter().any(|entry| fits(row, entry)))
+        .map(|row| row.word);
+    let without_row = entries
         .iter()
-        .filter(|row| row.replaced_by.is_none())
-        .filter(|row| {
-            !entries
-                .iter()
-                .any(|(word, text)| word == row.word && agrees(row, text))
-        })
-        .map(|row| row.word)
-        .collect();
-    assert_eq!(wrong, Vec::<&str>::new());
+        .filter(|(word, _)| rows().any(|row| word == row.word))
+        .filter(|entry| !rows().any(|row| fits(row, entry)))
+        .map(|(word, _)| word.as_str());
+    let wrong: BTreeSet<&str> = without_entry.chain(without_row).collect();
+    assert_eq!(wrong, BTreeSet::new());
 }
 
 #[test]
