@@ -160,6 +160,24 @@ fn clients_in_the_kernels_queue_are_served_at_a_stop() {
     daemon.await_end();
 }
 
+/// 2.6 (decided): also when there is no grace, they are accepted and then cut.
+#[test]
+fn clients_in_the_kernels_queue_are_accepted_by_a_stop_without_grace() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").flags(["-g", "0"]).start();
+    let daemon = proxy.process();
+    daemon.freeze();
+    let clients: Vec<Client> = (0..12).map(|_| proxy.connect()).collect();
+
+    daemon.signal(Signal::SIGTERM);
+    daemon.signal(Signal::SIGCONT);
+    daemon.await_end();
+
+    let stopped = proxy.sandbox().syslog.await_line("shop: stopped");
+    assert_eq!(stopped.text, "shop: stopped, 12 connections cut");
+    drop(clients);
+}
+
 /// C71 (decided).
 #[test]
 fn an_edited_file_does_not_hide_the_daemon() {

@@ -14,6 +14,10 @@ use crate::status::snapshot::Phase;
 /// How long workers may take to close what they were told to cut.
 const CUT_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long the queues may take to run empty when there is less grace; under a
+/// flood of clients they never do.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
 /// Where a stop stands.
 #[derive(Default)]
 struct Progress {
@@ -28,11 +32,14 @@ impl Daemon {
     pub(super) async fn serve(mut self) {
         let mut progress = Progress::default();
         let grace = self.wait_for_stop(&mut progress).await;
+        let until = Instant::now() + grace;
         self.services
             .iter()
             .for_each(|service| service.table().set_phase(Phase::Stopping));
         self.order_all(Order::StopAccepting);
-        if !self.drain(&mut progress, Instant::now() + grace).await {
+        // Who waits in the kernel's queues is taken in whatever the grace is.
+        let _ = timeout(CLOSE_LIMIT, self.listeners_closed(&mut progress)).await;
+        if !self.drain(&mut progress, until).await {
             self.order_all(Order::CutAll);
             // A worker that does not end in time ends with the process.
             let _ = timeout(CUT_LIMIT, self.wait_for_workers(&mut progress)).await;
@@ -80,6 +87,15 @@ impl Daemon {
             }
         }
         true
+    }
+
+    async fn listeners_closed(&mut self, progress: &mut Progress) {
+        while progress.listeners_closed < self.workers.len() {
+            let Some(report) = self.reports.recv().await else {
+                return;
+            };
+            self.note(progress, report);
+        }
     }
 
     async fn wait_for_workers(&mut self, progress: &mut Progress) {
