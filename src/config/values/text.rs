@@ -50,7 +50,16 @@ impl Input<'_> {
         match Endpoint::parse_optional_port(value) {
             Ok((host, port)) => Ok(Lowered::Value(Value::Server(host, port), span)),
             Err(error) => {
-                let finding = Finding::new(Code::E34, span, printable(&error.to_string()));
+                let message = match self.of(span).split_once('\n') {
+                    Some((line, _)) => {
+                        format!(
+                            "more text follows {}: is a `;` missing?",
+                            quoted(line.trim())
+                        )
+                    }
+                    None => printable(&error.to_string()),
+                };
+                let finding = Finding::new(Code::E34, span, message);
                 fail(finding.accepted("HOST or HOST:PORT".to_owned()))
             }
         }
@@ -67,10 +76,15 @@ impl Input<'_> {
             _ => (HeaderSide::Client, HeaderAction::Add, set_cookie(value)),
         };
         if let Some(problem) = header_problem(&value) {
-            let accepted = "NAME: VALUE, where NAME is an HTTP token and VALUE has no control \
-                            characters";
-            let finding = Finding::new(Code::E37, span, problem);
-            return fail(finding.accepted(accepted.to_owned()));
+            return fail(Finding::new(Code::E37, span, problem).accepted(HEADER_FORM.to_owned()));
+        }
+        let name = value.split(':').next().unwrap_or("");
+        if FRAMING_HEADERS
+            .iter()
+            .any(|framing| name.eq_ignore_ascii_case(framing))
+        {
+            let message = format!("{} may not be changed", quoted(name));
+            return fail(Finding::new(Code::E37, span, message));
         }
         Ok(self.header(side, action, Text::from(to_bytes(&value)), span))
     }
@@ -93,6 +107,13 @@ impl Input<'_> {
     }
 }
 
+/// What a header text must be (E37).
+const HEADER_FORM: &str =
+    "NAME: VALUE, where NAME is an HTTP token and VALUE has no control characters";
+
+/// Headers that say where a message ends; nobody may change them (E37).
+const FRAMING_HEADERS: &[&str] = &["Content-Length", "Transfer-Encoding"];
+
 /// Headers that the daemon manages itself (W15).
 const MANAGED_HEADERS: &[&str] = &[
     "Connection",
@@ -114,6 +135,7 @@ fn is_token_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
+/// What is wrong with the form of a header text.
 fn header_problem(value: &str) -> Option<String> {
     let Some((name, text)) = value.split_once(':') else {
         return Some(format!("{} has no `:`", quoted(value)));
@@ -123,13 +145,6 @@ fn header_problem(value: &str) -> Option<String> {
     }
     if !name.chars().all(is_token_character) {
         return Some(format!("{} is not the name of a header", quoted(name)));
-    }
-    let framing = ["Content-Length", "Transfer-Encoding"];
-    if framing
-        .iter()
-        .any(|framing| name.eq_ignore_ascii_case(framing))
-    {
-        return Some(format!("{} may not be changed", quoted(name)));
     }
     let control = text.chars().any(char::is_control);
     control.then(|| format!("the value of {} holds a control character", quoted(name)))
