@@ -369,3 +369,24 @@ fn a_command_that_waits_ignores_sighup() {
 
     stopping.finish(Deadline::usual()).clean();
 }
+
+/// 2.3 (decided): whatever several restarts at once do to each other, the
+/// service runs afterwards, in one daemon.
+#[test]
+fn after_many_restarts_at_once_one_daemon_serves() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").start();
+
+    let restarting: Vec<_> = (0..5).map(|_| proxy.command(["restart"]).spawn()).collect();
+    let codes: Vec<Option<i32>> = restarting
+        .into_iter()
+        .map(|run| run.finish(Deadline::usual()).code)
+        .collect();
+
+    assert!(codes.contains(&Some(0)), "{codes:?}");
+    until("one daemon is left", || {
+        proxy.sandbox().processes().len() == 1
+    });
+    assert_eq!(proxy.sandbox().processes(), [proxy.process()]);
+    assert!(!proxy.visit().is_empty());
+}

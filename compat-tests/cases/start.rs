@@ -234,3 +234,30 @@ fn a_run_directory_with_too_long_a_path_is_refused() {
     assert!(!proxy.segment().exists());
     assert!(Client::try_connect(proxy.address()).is_err());
 }
+
+/// 2.6 (decided): where services times workers would be more than 4096
+/// listening sockets, each service has one, and every service is served.
+#[test]
+fn too_many_services_for_all_workers_share_their_listeners() {
+    let trees = Trees::new();
+    let mut setup = Setup::new("")
+        .backend("maple", trees.maple.server(), "")
+        .flags(["-w", "64"]);
+    for number in 1..70 {
+        setup = setup
+            .service(&format!("s{number}"), "")
+            .backend("birch", trees.birch.server(), "");
+    }
+    let proxy = setup.start();
+
+    assert_eq!(proxy.visit(), "maple");
+    for number in 1..70 {
+        let mut client = Client::connect(proxy.address_of(&format!("s{number}")));
+        assert_eq!(client.line(), "birch");
+    }
+    let descriptors = proxy.process().descriptors().len();
+    assert!(
+        descriptors < 2048,
+        "{descriptors} descriptors for 70 services"
+    );
+}
