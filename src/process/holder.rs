@@ -8,7 +8,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-/// A process that listens on a port.
+/// A process that has a port.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Holder {
     /// Its process id.
@@ -20,12 +20,36 @@ pub struct Holder {
 /// The process that keeps the caller from listening on `address`, if it can
 /// be seen. Slow: reads every process; meant for an error message.
 pub fn holder_of(address: SocketAddr) -> Option<Holder> {
-    let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
+    let tables: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
         .filter_map(|table| fs::read_to_string(table).ok())
-        .flat_map(|table| listening_on(&table, address))
-        .map(|inode| format!("socket:[{inode}]"))
         .collect();
+    [Use::Listening, Use::Connected]
+        .into_iter()
+        .find_map(|kind| {
+            let held = tables
+                .iter()
+                .flat_map(|table| held_for(table, kind, address));
+            owner_of(
+                &held
+                    .map(|inode| format!("socket:[{inode}]"))
+                    .collect::<Vec<_>>(),
+            )
+        })
+}
+
+/// What a socket in the way is used for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Use {
+    /// It listens.
+    Listening,
+    /// It is one end of a connection: the system gave it the port, or somebody
+    /// bound it before connecting.
+    Connected,
+}
+
+/// The process that has one of these sockets open.
+fn owner_of(inodes: &[String]) -> Option<Holder> {
     if inodes.is_empty() {
         return None;
     }
@@ -33,7 +57,7 @@ pub fn holder_of(address: SocketAddr) -> Option<Holder> {
         .ok()?
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .find(|pid| has_open(*pid, &inodes))
+        .find(|pid| has_open(*pid, inodes))
         .map(|pid| Holder {
             pid,
             name: name_of(pid),
@@ -55,22 +79,24 @@ fn name_of(pid: u32) -> String {
     String::from_utf8_lossy(&name).trim_end().to_owned()
 }
 
-/// The inodes of sockets in `table` that listen where `address` would.
-fn listening_on(table: &str, address: SocketAddr) -> Vec<u64> {
+/// The inodes of sockets in `table` that are used like this where `address`
+/// would be.
+fn held_for(table: &str, kind: Use, address: SocketAddr) -> Vec<u64> {
     let lines = table.lines().skip(1);
     lines
-        .filter_map(|line| parse_listener(line, address))
+        .filter_map(|line| parse_line(line, kind, address))
         .collect()
 }
 
 /// A line has these fields: number, local address, remote address, state,
 /// queues, timer, retransmits, uid, timeout, inode.
-fn parse_listener(line: &str, address: SocketAddr) -> Option<u64> {
+fn parse_line(line: &str, kind: Use, address: SocketAddr) -> Option<u64> {
     let mut fields = line.split_ascii_whitespace().skip(1);
     let local = parse_address(fields.next()?)?;
     let state = fields.nth(1)?;
     let inode = fields.nth(5)?.parse().ok()?;
-    (state == LISTENING && is_in_the_way(local, address)).then_some(inode)
+    let fits = (state == LISTENING) == (kind == Use::Listening);
+    (fits && is_in_the_way(local, address)).then_some(inode)
 }
 
 const LISTENING: &str = "0A";
@@ -105,7 +131,7 @@ fn is_in_the_way(held: SocketAddr, wanted: SocketAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -136,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn only_listeners_of_the_table_are_taken() {
+    fn listeners_are_told_from_connections_in_the_table() {
         let [word, zero] = [u32::from_ne_bytes([127, 0, 0, 1]), 0];
         let table = format!(
             "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
@@ -146,13 +172,21 @@ mod tests {
              3: cut off\n"
         );
 
-        assert_eq!(
-            listening_on(&table, "127.0.0.1:8080".parse().unwrap()),
-            [4711]
-        );
-        assert_eq!(
-            listening_on(&table, "127.0.0.1:8081".parse().unwrap()),
-            [4713]
-        );
+        let held =
+            |kind, address: &str| held_for(&table, kind, address.parse::<SocketAddr>().unwrap());
+
+        assert_eq!(held(Use::Listening, "127.0.0.1:8080"), [4711]);
+        assert_eq!(held(Use::Connected, "127.0.0.1:8080"), [4712]);
+        assert_eq!(held(Use::Listening, "127.0.0.1:8081"), [4713]);
+    }
+
+    #[test]
+    fn process_with_a_connection_from_the_port_is_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+
+        let holder = holder_of(client.local_addr().unwrap()).unwrap();
+
+        assert_eq!(holder.pid, std::process::id());
     }
 }
