@@ -10,17 +10,20 @@
 //! one only by opening a terminal as a file, which would take a log file of
 //! that name. Working directory and umask stay as they were.
 //!
-//! The streams of the child are on /dev/null from the beginning; what it has
-//! to say goes through the pipe and is printed by the parent.
+//! The child keeps no descriptor of whoever called the program: its streams are
+//! on /dev/null from the beginning, everything else that was left open for it
+//! is closed. What it has to say goes through the pipe and is printed by the
+//! parent.
 
 #![allow(
     unsafe_code,
-    reason = "fork has no safe form; detach() proves its condition first"
+    reason = "neither fork nor foreign descriptors have a safe form; detach() proves the \
+              conditions first"
 )]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::thread;
@@ -28,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags, fcntl_getfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
@@ -117,10 +120,36 @@ pub fn detach() -> io::Result<Role> {
 
 fn leave_terminal(null: &File) -> io::Result<()> {
     rustix::process::setsid()?;
+    drop(inherited()?);
     dup2_stdin(null)?;
     dup2_stdout(null)?;
     dup2_stderr(null)?;
     Ok(())
+}
+
+/// The descriptors that the caller of this program left open, as a script with
+/// `exec 3>&1` or `flock 9` does. A daemon that kept them would hold that pipe
+/// open, or that lock, as long as it lives.
+///
+/// They are those without close-on-exec, which is set on all of our own: no
+/// descriptor that has it comes through exec.
+fn inherited() -> io::Result<Vec<OwnedFd>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        let Some(number) = name.to_str().and_then(|name| name.parse::<RawFd>().ok()) else {
+            continue;
+        };
+        // SAFETY: just listed as open, and this process has one thread, which
+        // closes nothing here; the loan ends with this line.
+        let flags = fcntl_getfd(unsafe { BorrowedFd::borrow_raw(number) })?;
+        if number > 2 && !flags.contains(FdFlags::CLOEXEC) {
+            // SAFETY: open, and without an owner in this program, whose own
+            // descriptors all have close-on-exec.
+            found.push(unsafe { OwnedFd::from_raw_fd(number) });
+        }
+    }
+    Ok(found)
 }
 
 /// The child's end of the pipe. Dropping it says that the start failed.
