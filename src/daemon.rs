@@ -5,7 +5,9 @@
 //! and publishing; each worker is a thread of its own. What `run` made is gone
 //! when it returns, on success and on failure.
 
+use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -31,7 +33,7 @@ use crate::process::signals::Signals;
 use crate::relay::engine::EngineSettings;
 use crate::relay::host::ListenerId;
 use crate::service::gate::Descriptors;
-use crate::service::listener::{self, ListenError};
+use crate::service::listener::{self, Claim, ListenError};
 use crate::service::resolve::{self, Resolver};
 use crate::service::revival::{Prober, revive};
 use crate::service::running::{RunningService, Shared};
@@ -109,16 +111,45 @@ pub(crate) enum RunError {
     },
 }
 
-/// Binds and listens for all services.
+/// Listening sockets beside those of the daemon that is being replaced, by
+/// their addresses. Clients that reach them wait until the new daemon accepts.
+#[derive(Default)]
+pub(crate) struct Places(HashMap<SocketAddr, Vec<OwnedFd>>);
+
+/// Takes places beside a running daemon that listens on `old`, for all
+/// services that stay where they were. What cannot be had is left to
+/// [`listen`], when the old daemon has gone.
+pub(crate) fn listen_beside(config: &Config, options: &Options, old: &[SocketAddr]) -> Places {
+    let count = listener::sockets_for_each(config.services.len(), options.workers);
+    let staying = config
+        .services
+        .iter()
+        .filter(|service| old.contains(&service.listen_address()));
+    let opened = staying.filter_map(|service| {
+        let sockets = listener::Listeners::open(service, count, Claim::Beside).ok()?;
+        Some((service.listen_address(), sockets.into_sockets()))
+    });
+    Places(opened.collect())
+}
+
+/// Binds and listens for all services that have no place yet.
 ///
 /// # Errors
 ///
 /// One [`ListenError`] for each service that cannot listen; then none does.
-pub(crate) fn listen(config: &Config, options: &Options) -> Result<Listeners, Vec<ListenError>> {
+pub(crate) fn listen(
+    config: &Config,
+    options: &Options,
+    mut places: Places,
+) -> Result<Listeners, Vec<ListenError>> {
     let count = listener::sockets_for_each(config.services.len(), options.workers);
     let (mut opened, mut errors) = (Vec::new(), Vec::new());
     for service in &config.services {
-        match listener::Listeners::open(service, count) {
+        if let Some(sockets) = places.0.remove(&service.listen_address()) {
+            opened.push(sockets);
+            continue;
+        }
+        match listener::Listeners::open(service, count, Claim::Alone) {
             Ok(sockets) => opened.push(sockets.into_sockets()),
             Err(error) => errors.push(error),
         }

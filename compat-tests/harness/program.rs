@@ -127,6 +127,12 @@ impl Program {
         self
     }
 
+    /// Runs it in another directory than the sandbox's.
+    pub(crate) fn directory(mut self, directory: PathBuf) -> Self {
+        self.directory = directory;
+        self
+    }
+
     /// Gives it more or less than the usual time.
     pub(crate) fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
+use rustix::io::Errno;
+
 use crate::cli::console::Console;
 
 /// What stands below every usage error.
@@ -60,6 +62,22 @@ pub(super) fn conclude(outcome: Outcome, console: &Console) -> ExitCode {
     }
 }
 
+/// What helps against [`is_out_of_descriptors`], with a blank in front.
+pub(super) const MORE_DESCRIPTORS: &str =
+    " (raise the limit of open files: 'ulimit -n', LimitNOFILE= of systemd)";
+
+/// Whether an error came about because this process or the machine has no
+/// descriptor left.
+pub(super) fn is_out_of_descriptors(error: &(dyn Error + 'static)) -> bool {
+    let has_none = |error: &(dyn Error + 'static)| {
+        let number = error.downcast_ref().and_then(io::Error::raw_os_error);
+        [Errno::MFILE, Errno::NFILE]
+            .iter()
+            .any(|errno| number == Some(errno.raw_os_error()))
+    };
+    std::iter::successors(Some(error), |&error| error.source()).any(has_none)
+}
+
 /// An error with its causes on one line: `TEXT: CAUSE: CAUSE OF THAT`.
 ///
 /// A cause that the text before it ends in already is not said twice.
@@ -109,6 +127,14 @@ mod tests {
                 "'crossroads -h' lists flags and commands"
             ]
         );
+    }
+
+    #[test]
+    fn lack_of_descriptors_is_seen_behind_other_errors() {
+        let going = |errno: Errno| Going(Walking(errno.into()));
+
+        assert!(is_out_of_descriptors(&going(Errno::MFILE)));
+        assert!(!is_out_of_descriptors(&going(Errno::ACCESS)));
     }
 
     #[test]

@@ -83,6 +83,19 @@ pub(super) struct Survey {
     pub(super) daemons: Vec<Daemon>,
 }
 
+impl Survey {
+    /// A line for each service whose object is there but cannot be read.
+    pub(super) fn unreadable(&self) -> Vec<String> {
+        let services = self.services.iter();
+        services
+            .filter_map(|service| match &service.standing {
+                Standing::Unreadable(why) => Some(format!("service {}: {why}", service.name)),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
 /// What stands at one key.
 #[derive(Clone, Debug, PartialEq)]
 enum Object {
@@ -141,9 +154,10 @@ fn object(key: u32, record_limit: Duration) -> Object {
                 causes(&error)
             )),
         },
-        Err(error @ (OpenError::OtherOwner { .. } | OpenError::System { .. })) => {
-            Object::Unreadable(causes(&error))
+        Err(error @ OpenError::OtherOwner { .. }) => {
+            Object::Unreadable(format!("{}; ask as that account", causes(&error)))
         }
+        Err(error @ OpenError::System { .. }) => Object::Unreadable(causes(&error)),
     }
 }
 

@@ -16,12 +16,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::cli::exit::{Failure, Outcome, causes};
+use crate::cli::exit::{self, Failure, Outcome, causes};
 use crate::cli::find::Expected;
 use crate::cli::session::{Session, expect};
 use crate::config::Purpose;
 use crate::config::model::Config;
-use crate::daemon::{self, Listeners};
+use crate::daemon::{self, Listeners, Places, RunError};
 use crate::process::background::{self, Notifier, Role, Waiter};
 use crate::process::holder::{Holder, holder_of};
 use crate::process::identity;
@@ -33,23 +33,34 @@ use crate::telemetry;
 pub(super) fn run(session: &Session) -> Outcome {
     let began = Instant::now();
     let config = session.load(Purpose::Start)?;
-    launch(session, &config, began)
+    launch(session, &config, Places::default(), began)
 }
 
-/// Starts all services of a configuration that is free of errors; the limit
-/// of the start counts from `began`.
-pub(super) fn launch(session: &Session, config: &Config, began: Instant) -> Outcome {
+/// Starts all services of a configuration that is free of errors, on the
+/// `places` that some may have already; the limit of the start counts from
+/// `began`.
+pub(super) fn launch(
+    session: &Session,
+    config: &Config,
+    places: Places,
+    began: Instant,
+) -> Outcome {
     let services: Vec<Expected> = config.services.iter().map(expect).collect();
     let remains = clear::look(session, &services)?;
     let options = daemon_options(session);
-    let listeners = listen(session, config, &options)?;
+    let listeners = listen(session, config, &options, places)?;
     remains.remove(session)?;
     if session.options.foreground {
         return serve(config, &options, listeners, || ()).map_err(Failure::Message);
     }
     session.console.step("going into the background");
-    let role = background::detach()
-        .map_err(|error| Failure::message(format!("cannot go into the background: {error}")))?;
+    let role = background::detach().map_err(|error| {
+        let remedy = match exit::is_out_of_descriptors(&error) {
+            true => exit::MORE_DESCRIPTORS,
+            false => "",
+        };
+        Failure::message(format!("cannot go into the background: {error}{remedy}"))
+    })?;
     match role {
         Role::Child(notifier) => serve_behind(notifier, config, &options, listeners),
         Role::Parent(waiter) => {
@@ -65,7 +76,11 @@ pub(super) fn listen(
     session: &Session,
     config: &Config,
     options: &daemon::Options,
+    places: Places,
 ) -> Result<Listeners, Failure> {
+    // Many services times many workers may need more than the soft limit; if
+    // it cannot be raised, the listener that finds no descriptor says so.
+    let _ = identity::raise_descriptor_limit();
     for service in &config.services {
         session.console.step(format_args!(
             "service {}: listening on {}",
@@ -73,7 +88,7 @@ pub(super) fn listen(
             service.listen_address()
         ));
     }
-    daemon::listen(config, options).map_err(|errors| {
+    daemon::listen(config, options, places).map_err(|errors| {
         for error in errors {
             let remedy = remedy(error.address, &error.source, holder_of);
             session.console.error(format_args!("{error}{remedy}"));
@@ -92,8 +107,9 @@ fn remedy(
     match error.kind() {
         io::ErrorKind::AddrInUse => match holder_of(address) {
             Some(Holder { pid, name }) => format!(" (by pid {pid}, {name})"),
-            None => String::new(),
+            None => " (by a process that cannot be seen from here)".to_owned(),
         },
+        _ if exit::is_out_of_descriptors(error) => exit::MORE_DESCRIPTORS.to_owned(),
         io::ErrorKind::PermissionDenied if address.port() < 1_024 => {
             " (ports below 1024 need root or CAP_NET_BIND_SERVICE)".to_owned()
         }
@@ -112,7 +128,20 @@ pub(super) fn serve(
     ready: impl FnOnce(),
 ) -> Result<(), String> {
     identity::take_name().map_err(|error| format!("cannot set the process name: {error}"))?;
-    daemon::run(config, options, listeners, ready).map_err(|error| causes(&error))
+    daemon::run(config, options, listeners, ready)
+        .map_err(|error| format!("{}{}", causes(&error), remedy_for_run(&error)))
+}
+
+/// What an operator can do when the daemon did not begin to serve, as
+/// [`remedy`].
+fn remedy_for_run(error: &RunError) -> &'static str {
+    match error {
+        _ if exit::is_out_of_descriptors(error) => exit::MORE_DESCRIPTORS,
+        RunError::RunDir(_) | RunError::Control { .. } => {
+            " (CROSSROADS_RUN_DIR can name another directory, the same for all commands)"
+        }
+        RunError::System(_) | RunError::Segment { .. } => "",
+    }
 }
 
 /// What the flags and the environment say about a daemon.
@@ -207,7 +236,7 @@ mod tests {
         let unseen = remedy_for(io::ErrorKind::AddrInUse, "0.0.0.0:80", None);
 
         assert_eq!(seen, " (by pid 17, nginx)");
-        assert_eq!(unseen, "");
+        assert_eq!(unseen, " (by a process that cannot be seen from here)");
     }
 
     #[test]

@@ -10,13 +10,20 @@ use crate::cli::watch::Watch;
 use crate::control::client::ask;
 use crate::control::request::{Reply, Request};
 
+/// How long a daemon may need from the removal of its socket to its end.
+const LAST_STEPS: Duration = Duration::from_secs(1);
+
 /// Stops the running daemons; nothing running is no error.
 ///
 /// Source: documented (manual page); what it waits for decided (2.6).
 pub(super) fn run(session: &Session) -> Outcome {
     let known = session.know()?;
     let survey = session.survey(&known);
-    if survey.daemons.is_empty() {
+    let unreadable = survey.unreadable();
+    for line in &unreadable {
+        session.console.error(line);
+    }
+    if survey.daemons.is_empty() && unreadable.is_empty() {
         session.console.error("nothing to stop");
         return known.found_nothing();
     }
@@ -25,7 +32,11 @@ pub(super) fn run(session: &Session) -> Outcome {
     };
     let ending = order(session, &survey.daemons, &request);
     let limit = patience(session.limits());
-    let mut outcome = ending.outcome;
+    let mut outcome = match unreadable.is_empty() {
+        true => ending.outcome,
+        // What could not be read may be a service that runs on.
+        false => Err(Failure::Told),
+    };
     for (daemon, watch) in ending.watched {
         let pid = daemon.pid;
         session.console.step(format_args!("waiting for pid {pid}"));
@@ -72,12 +83,13 @@ pub(super) fn order<'a>(session: &Session, daemons: &'a [Daemon], request: &Requ
             .step(format_args!("asking pid {}", daemon.pid));
         match order_one(session, daemon, request) {
             Ok(()) => ending.watched.push((daemon, watch)),
-            // It ended by itself just now.
-            Err(_) if watch.ends_by(Instant::now()) => {}
+            // It was about to end: its socket goes before the process.
+            Err(_) if watch.ends_by(Instant::now() + LAST_STEPS) => {}
             Err(why) => {
-                session
-                    .console
-                    .error(format_args!("pid {}: {why}", daemon.pid));
+                let pid = daemon.pid;
+                session.console.error(format_args!(
+                    "pid {pid}: {why}; 'kill {pid}' ends it without its socket"
+                ));
                 ending.outcome = Err(Failure::Told);
             }
         }

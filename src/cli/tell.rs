@@ -56,7 +56,10 @@ fn service<'a>(
         .map_err(|hint| Failure::message(format!("no service '{asked}' in {file}{hint}")))?;
     match &sightings[found].standing {
         Standing::Running(snapshot) => Ok(snapshot),
-        Standing::Unreadable(why) => Err(Failure::message(why.clone())),
+        Standing::Unreadable(why) => Err(Failure::message(format!(
+            "service '{}': {why}",
+            names[found]
+        ))),
         Standing::NotRunning | Standing::LeftOver { .. } => Err(Failure::message(format!(
             "service '{}': not running",
             names[found]

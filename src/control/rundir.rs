@@ -72,7 +72,9 @@ pub enum RunDirError {
 impl RunDir {
     /// The directory for `uid`: `CROSSROADS_RUN_DIR`, else `/run/crossroads`
     /// for root, else `XDG_RUNTIME_DIR/crossroads`, else `/tmp/crossroads-UID`.
-    /// A variable that is set to nothing counts as not set.
+    /// A variable that is set to nothing counts as not set. A relative path
+    /// counts from the working directory, and is made absolute: others find the
+    /// socket by it from wherever they are.
     ///
     /// Source: decided (2.8).
     pub fn locate(env: impl Fn(&str) -> Option<OsString>, uid: u32) -> Self {
@@ -90,6 +92,8 @@ impl RunDir {
         } else {
             PathBuf::from(format!("/tmp/crossroads-{uid}"))
         };
+        // Without a working directory the path is as good as it was.
+        let path = std::path::absolute(&path).unwrap_or(path);
         Self { path, uid }
     }
 
@@ -222,6 +226,15 @@ mod tests {
             located(&[("CROSSROADS_RUN_DIR", "")], 7),
             "/tmp/crossroads-7"
         );
+    }
+
+    #[test]
+    fn relative_directory_counts_from_where_the_program_was_called() {
+        let here = std::env::current_dir().unwrap();
+
+        let path = located(&[("CROSSROADS_RUN_DIR", "run")], 7);
+
+        assert_eq!(path, here.join("run").display().to_string());
     }
 
     #[test]

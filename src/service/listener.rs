@@ -3,7 +3,8 @@
 //! They share the port by SO_REUSEPORT. The first socket of an address is bound
 //! *without* that option, which is set on it afterwards: so a second daemon,
 //! whose first socket lacks it too, gets "address in use" instead of a part of
-//! the clients.
+//! the clients. Only the daemon that takes over from a running one ([`Claim`])
+//! listens beside it for a moment, so that no client is refused in between.
 
 use std::fs;
 use std::io;
@@ -21,6 +22,16 @@ pub const MAX_LISTENERS: usize = 4096;
 
 /// The backlog where the system's maximum can't be read.
 const FALLBACK_BACKLOG: u32 = 4096;
+
+/// Whether somebody else may listen at an address already.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Claim {
+    /// Nobody may.
+    Alone,
+    /// The daemon that is being replaced does, and is about to close its
+    /// sockets.
+    Beside,
+}
 
 /// The listening sockets of one service; one for each worker, or a single one.
 #[derive(Debug)]
@@ -54,9 +65,9 @@ impl Listeners {
     /// # Errors
     ///
     /// [`ListenError`]; then nothing is left bound.
-    pub fn open(service: &Service, count: usize) -> Result<Self, ListenError> {
+    pub fn open(service: &Service, count: usize, claim: Claim) -> Result<Self, ListenError> {
         let address = service.listen_address();
-        let opened = Self::bind_all(address, count).and_then(|sockets| {
+        let opened = Self::bind_all(address, count, claim).and_then(|sockets| {
             let backlog = backlog_for_each(service.backlog, count);
             sockets
                 .iter()
@@ -70,13 +81,17 @@ impl Listeners {
         })
     }
 
-    fn bind_all(address: SocketAddr, count: usize) -> rustix::io::Result<Vec<OwnedFd>> {
+    fn bind_all(
+        address: SocketAddr,
+        count: usize,
+        claim: Claim,
+    ) -> rustix::io::Result<Vec<OwnedFd>> {
         let first = socket_for(address)?;
+        sockopt::set_socket_reuseport(&first, claim == Claim::Beside)?;
         bind(&first, &address)?;
+        // Set on a single socket too: the next daemon may take over beside it.
+        sockopt::set_socket_reuseport(&first, true)?;
         let mut sockets = vec![first];
-        if count > 1 {
-            sockopt::set_socket_reuseport(&sockets[0], true)?;
-        }
         for _ in 1..count {
             let next = socket_for(address)?;
             sockopt::set_socket_reuseport(&next, true)?;
@@ -162,16 +177,35 @@ mod tests {
 
     #[test]
     fn workers_share_a_port_that_a_second_daemon_cannot_join() {
-        let (mine, theirs) = (free_address(), |address| {
-            let sockets = Listeners::bind_all(address, 2)?;
-            sockets.iter().try_for_each(|socket| listen(socket, 8))?;
-            rustix::io::Result::Ok(sockets)
-        });
+        let address = free_address();
 
-        let sockets = theirs(mine).unwrap();
+        let sockets = opened(address, 2, Claim::Alone).unwrap();
 
         assert_eq!(sockets.len(), 2);
-        assert!(TcpStream::connect(mine).is_ok());
-        assert_eq!(theirs(mine).unwrap_err(), rustix::io::Errno::ADDRINUSE);
+        assert!(TcpStream::connect(address).is_ok());
+        let second = opened(address, 2, Claim::Alone);
+        assert_eq!(second.unwrap_err(), rustix::io::Errno::ADDRINUSE);
+    }
+
+    #[test]
+    fn successor_listens_beside_the_daemon_that_it_replaces() {
+        for count in [1, 2] {
+            let address = free_address();
+            let old = opened(address, count, Claim::Alone).unwrap();
+
+            let new = opened(address, count, Claim::Beside).unwrap();
+
+            drop(old);
+            assert!(TcpStream::connect(address).is_ok());
+            let third = opened(address, count, Claim::Alone);
+            assert_eq!(third.unwrap_err(), rustix::io::Errno::ADDRINUSE);
+            drop(new);
+        }
+    }
+
+    fn opened(address: SocketAddr, count: usize, claim: Claim) -> rustix::io::Result<Vec<OwnedFd>> {
+        let sockets = Listeners::bind_all(address, count, claim)?;
+        sockets.iter().try_for_each(|socket| listen(socket, 8))?;
+        Ok(sockets)
     }
 }

@@ -28,7 +28,7 @@ use crate::config::diagnostic::Which;
 use crate::config::model::{Config, Service};
 use crate::config::{Purpose, load};
 use crate::control::rundir::RunDir;
-use crate::daemon::{Listeners, Options};
+use crate::daemon::{Listeners, Options, Places};
 use crate::status::owner::{Found, examine};
 use crate::status::read::StatusReader;
 
@@ -99,12 +99,12 @@ fn front(
         let (address, config) = configured(session, scene, backends)?;
         let listeners = match tries.next() {
             Some(_) if !keys_are_free(&config) => continue,
-            Some(_) => match crate::daemon::listen(&config, options) {
+            Some(_) => match crate::daemon::listen(&config, options, Places::default()) {
                 Ok(listeners) => listeners,
                 Err(_) => continue,
             },
             // The last try says what is wrong.
-            None => start::listen(session, &config, options)?,
+            None => start::listen(session, &config, options, Places::default())?,
         };
         return Ok(Front {
             address,

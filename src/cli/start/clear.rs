@@ -47,7 +47,13 @@ pub(super) fn look(session: &Session, services: &[Expected]) -> Result<Remains, 
     let mut remains = Vec::new();
     let mut outcome = Ok(());
     for service in services {
-        let found = examine(service.key).map_err(|error| causes(&error));
+        let found = examine(service.key).map_err(|error| {
+            format!(
+                "{}; it is not ours: choose another shmkey, or remove /dev/shm{} if nothing uses it",
+                causes(&error),
+                crate::status::object_name(service.key)
+            )
+        });
         match found.and_then(|found| judge(service, found, session.privilege(), &clock)) {
             Ok(Some(remain)) => remains.push(remain),
             Ok(None) => {}
