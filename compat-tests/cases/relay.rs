@@ -36,20 +36,40 @@ impl Noise {
 /// ways at once, in pieces of all sizes.
 #[test]
 fn random_bytes_arrive_in_order_both_ways() {
-    const TOTAL: usize = 12 * 1024 * 1024;
+    exchange_both_ways(&[], 12 * 1024 * 1024);
+}
+
+/// 2.2 (flag documented, range decided): the same with the smallest buffer and
+/// with a large one.
+#[test]
+fn the_size_of_the_buffer_changes_no_byte() {
+    exchange_both_ways(&["-B", "1024"], 2 * 1024 * 1024);
+    exchange_both_ways(&["-B", "4194304"], 12 * 1024 * 1024);
+}
+
+fn exchange_both_ways(flags: &[&str], total: usize) {
     let (backend, peers) = Backend::handing_over();
-    let proxy = before(&backend);
+    let proxy = Setup::new("dispatchmode bysize;")
+        .backend("maple", backend.server(), "")
+        .flags(flags.iter().copied())
+        .start();
     let client = proxy.connect();
     let peer = peers.recv_timeout(Duration::from_secs(10)).unwrap();
 
-    let there = exchange(client, 1, 2, TOTAL);
-    let back = exchange(peer, 2, 1, TOTAL);
+    let there = exchange(client, 1, 2, total);
+    let back = exchange(peer, 2, 1, total);
     there.join().unwrap();
     back.join().unwrap();
 
     proxy.await_idle();
-    assert_eq!(proxy.number("maple", "bytes_to_backend"), TOTAL as u64);
-    assert_eq!(proxy.number("maple", "bytes_to_client"), TOTAL as u64);
+    let status = proxy.status();
+    let maple = status.service("shop").backend("maple");
+    assert_eq!(maple.number("bytes_to_backend"), total as u64);
+    assert_eq!(maple.number("bytes_to_client"), total as u64);
+    assert!(
+        (maple.usage() - 2.0 * total as f64).abs() < 0.5,
+        "both directions count"
+    );
 }
 
 /// Sends the noise of seed `mine` and expects that of seed `theirs`.

@@ -167,3 +167,27 @@ fn tell_goes_on_after_the_file_was_broken() {
     assert_eq!(run.ok(), "shop birch: available -> down\n");
     assert!(run.stderr.contains("error[E02]"), "{run:#?}");
 }
+
+/// 4.19, 6.2 (decided): both forms of `tell` begin the count of failures anew.
+#[test]
+fn tell_begins_the_count_of_failures_anew() {
+    let (maple, birch) = (Backend::dead("maple"), Backend::banner("birch"));
+    let proxy = Setup::new("dispatchmode byorder;")
+        .backend("maple", maple.server(), "retries 1;")
+        .backend("birch", birch.server(), "")
+        .start();
+
+    proxy.visit();
+    proxy.tell("maple", "up");
+    proxy.visit();
+    let after_state = proxy.state("maple");
+    proxy
+        .run(["tell", "shop", "maple", "server", &maple.server()])
+        .clean();
+    proxy.visit();
+    let after_server = proxy.state("maple");
+    proxy.visit();
+
+    assert_eq!([after_state, after_server], ["available", "available"]);
+    assert_eq!(proxy.state("maple"), "unavailable");
+}

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::{Deadline, Sandbox, binary_under_test};
 
@@ -27,7 +27,13 @@ pub(crate) fn in_own_network(addresses: &[&str], body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
     }
-    if !can_unshare("--net") {
+    // Who is not root can be it in a world of users of his own.
+    let flags: &[&str] = if nix::unistd::geteuid().is_root() {
+        &["--net"]
+    } else {
+        &["--map-root-user", "--net"]
+    };
+    if !can_unshare(flags) {
         return;
     }
     let thread = std::thread::current();
@@ -41,7 +47,8 @@ pub(crate) fn in_own_network(addresses: &[&str], body: impl FnOnce()) {
     let sandbox = Sandbox::new();
     let run = sandbox
         .other_program("unshare")
-        .args(["--net", "sh", "-c", &script, "sh"])
+        .args(flags)
+        .args(["sh", "-c", &script, "sh"])
         .args([program])
         .args([test, "--exact", "--nocapture", "--test-threads", "1"])
         .env(INSIDE, "1")
@@ -59,7 +66,7 @@ pub(crate) fn in_own_network(addresses: &[&str], body: impl FnOnce()) {
 /// A wrapper that runs a program where the file or directory `original` is
 /// replaced by `replacement`, for each pair; `None` when the machine forbids it.
 pub(crate) fn mounted(pairs: &[(&Path, &str)]) -> Option<Vec<OsString>> {
-    if !can_unshare("--mount") {
+    if !can_unshare(&["--mount"]) {
         return None;
     }
     let mut script = String::new();
@@ -75,13 +82,18 @@ pub(crate) fn mounted(pairs: &[(&Path, &str)]) -> Option<Vec<OsString>> {
     )
 }
 
-fn can_unshare(what: &str) -> bool {
+fn can_unshare(flags: &[&str]) -> bool {
     let can = Command::new("unshare")
-        .args([what, "true"])
+        .args(flags)
+        .arg("true")
+        .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
     if !can {
-        eprintln!("skipped: this machine does not allow `unshare {what}`");
+        eprintln!(
+            "skipped: this machine does not allow `unshare {}`",
+            flags.join(" ")
+        );
     }
     can
 }
