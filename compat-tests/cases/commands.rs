@@ -250,6 +250,17 @@ fn migrate_prints_the_file_in_new_spellings_and_changes_nothing_else() {
         .run();
 
     assert_eq!(run.stdout, RENEWED);
+    let places: Vec<&str> = run
+        .stderr
+        .lines()
+        .filter_map(|line| line.split_once(": `"))
+        .map(|(place, _)| place)
+        .collect();
+    assert_eq!(
+        places,
+        ["old.conf:3:2", "old.conf:4:15", "old.conf:5:7"],
+        "{run:#?}"
+    );
     assert_eq!(std::fs::read_to_string(file).unwrap(), RETIRED);
     assert!(!check.stderr.contains("W01"), "{check:#?}");
     check.ok();

@@ -91,7 +91,9 @@ impl Rewriter<'_> {
                 _ => self.replace(statement.word, row.replaced_by.unwrap_or(row.word), &[]),
             };
             let new = row.new_form().unwrap_or(row.word);
-            return self.take(statement.word, word, new, edits);
+            let gone = row.argument == Argument::OptionalBoolean && !self.is_on(statement);
+            let becomes = if gone { None } else { Some(new) };
+            return self.take(statement.word, word, becomes, edits);
         }
         let Some(argument) = statement.arguments.first().copied() else {
             return;
@@ -103,14 +105,16 @@ impl Rewriter<'_> {
             self.take(
                 argument,
                 &format!("{word} {old}"),
-                &format!("{word} {new}"),
+                Some(&format!("{word} {new}")),
                 edits,
             );
         }
     }
 
-    /// Notes the edits of one retired spelling, or that it stays.
-    fn take(&mut self, place: Span, old: &str, new: &str, edits: Option<Vec<Edit>>) {
+    /// Notes the edits of one retired spelling, or that it stays. Without a
+    /// new form it goes, since it says nothing.
+    fn take(&mut self, place: Span, old: &str, new: Option<&str>, edits: Option<Vec<Edit>>) {
+        let becomes = new.map_or("goes".to_owned(), |new| format!("becomes `{new}`"));
         match edits {
             Some(mut edits) => {
                 let (place, _) = self.map.explain(place);
@@ -118,11 +122,11 @@ impl Rewriter<'_> {
                 self.changes.push(Change {
                     line: place.line,
                     column: place.column,
-                    message: format!("`{old}` becomes `{new}`"),
+                    message: format!("`{old}` {becomes}"),
                 });
             }
             None => {
-                let message = format!("`{old}` is a retired spelling of `{new}`; left alone here");
+                let message = format!("`{old}` is retired and {becomes}, but is left alone here");
                 self.left.push(Finding::new(Code::W01, place, message));
             }
         }
@@ -174,9 +178,16 @@ impl Rewriter<'_> {
         Some(edits)
     }
 
+    /// Whether a statement whose boolean may be left out says yes.
+    fn is_on(&self, statement: &Statement) -> bool {
+        let mut arguments = statement.arguments.iter();
+        let first = arguments.next().map(|span| span.of(self.text));
+        first.is_none_or(|word| matches!(word, "on" | "yes" | "true"))
+    }
+
     fn real_ip(&self, statement: &Statement) -> Option<Vec<Edit>> {
         let argument = statement.arguments.first().copied();
-        let on = argument.is_none_or(|span| matches!(span.of(self.text), "on" | "yes" | "true"));
+        let on = self.is_on(statement);
         let last = argument.unwrap_or(statement.word);
         let behind = self.text.get(last.end..)?;
         let between = self.text.get(statement.word.end..last.start).unwrap_or("");
@@ -335,6 +346,20 @@ mod tests {
         ] {
             assert_eq!(rewritten(old), new);
         }
+    }
+
+    #[test]
+    fn word_that_goes_is_not_said_to_become_another() {
+        let text = "service a { port 1; backend b { server h:1; insertrealip no; insertrealip; } }";
+        let (migration, _, _) = migrated(text);
+
+        let messages: Vec<&str> = migration
+            .changes
+            .iter()
+            .map(|change| change.message.as_str())
+            .collect();
+        assert_eq!(messages[0], "`insertrealip` goes");
+        assert!(messages[1].starts_with("`insertrealip` becomes `setserverheader "));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::config::migrate::{Change, migrate};
 const CONTEXT: usize = 3;
 
 /// Rewrites the retired spellings of a file: to stdout, as a diff, or in place.
-/// In place, each change is named on stderr, and where the old file is kept.
+/// Each change is named on stderr, and in place also where the old file is kept.
 ///
 /// Source: decided (2.3); the backup and the list of changes are additions.
 pub(super) fn run(session: &Session, order: &Migrate) -> Outcome {
@@ -31,9 +31,14 @@ pub(super) fn run(session: &Session, order: &Migrate) -> Outcome {
     })?;
     session.print(&migration.left_alone, Which::All);
     let file = path.display().to_string();
+    let changes = listed(&file, &migration.changes);
     match order.rewrite {
-        Rewrite::Print => session.console.print(&migration.text),
+        Rewrite::Print => {
+            session.console.write_message(&changes);
+            session.console.print(&migration.text)
+        }
         Rewrite::Diff => {
+            session.console.write_message(&changes);
             let diff = unified_diff(&file, &migration.old, &migration.text);
             session.console.print(diff)
         }
@@ -41,9 +46,7 @@ pub(super) fn run(session: &Session, order: &Migrate) -> Outcome {
         Rewrite::InPlace => {
             let backup = replace::replace(&path, &migration.text)
                 .map_err(|error| Failure::message(error.to_string()))?;
-            session
-                .console
-                .write_message(&listed(&file, &migration.changes));
+            session.console.write_message(&changes);
             session.console.error(format_args!(
                 "{file} as it was is kept as {}",
                 backup.display()
