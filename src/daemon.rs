@@ -25,7 +25,7 @@ use crate::base::clock::Clock;
 use crate::base::event::EventSink;
 use crate::base::limits::Limits;
 use crate::base::moment::Moment;
-use crate::config::model::{self, Config, HeaderInspection, ServiceKind};
+use crate::config::model::{self, Config};
 use crate::control::rundir::{RunDir, RunDirError};
 use crate::control::server::ControlServer;
 use crate::process::identity;
@@ -39,14 +39,14 @@ use crate::service::revival::{Prober, revive};
 use crate::service::running::{RunningService, Shared};
 use crate::service::worker::{Report, Start, Worker};
 use crate::status::owner;
-use crate::status::publish::{CreateError, SegmentWriter};
-use crate::status::snapshot::{BackendFacts, Phase, SegmentHeader, ServiceFacts};
+use crate::status::publish::CreateError;
 use crate::telemetry::console::Console;
 use crate::telemetry::level::Facility;
 use crate::telemetry::log::{Log, LogSettings};
 
 mod drain;
 mod orders;
+mod segment;
 
 /// How often the numbers in shared memory are renewed: at least every 200 ms
 /// (14.3), with room for a tick that comes late.
@@ -281,49 +281,6 @@ fn bind_control(options: &Options) -> Result<(ControlServer, String), RunError> 
     Ok((server, shown))
 }
 
-/// The segment of a service, with everything that is known at the start.
-fn create_segment(
-    config: &Config,
-    service: &model::Service,
-    socket: &str,
-) -> Result<SegmentWriter, CreateError> {
-    let header = SegmentHeader {
-        key: service.shm_key(),
-        pid: std::process::id(),
-        started: Moment::now().unix,
-        heartbeat: owner::boottime_seconds(),
-        fingerprint: config.fingerprint,
-        phase: Phase::Starting,
-        socket: socket.to_owned(),
-        process_start: owner::own_process_start().unwrap_or(0),
-    };
-    let backends: Vec<BackendFacts> = service.backends.iter().map(backend_facts).collect();
-    SegmentWriter::create(&header, &service_facts(service), &backends)
-}
-
-fn service_facts(service: &model::Service) -> ServiceFacts {
-    ServiceFacts {
-        name: service.name.to_string(),
-        mode: service.dispatch.to_string(),
-        port: service.port,
-        bind: service.bind.ip(),
-        http: matches!(service.kind, ServiceKind::Http(_)),
-        shallow: matches!(service.kind, ServiceKind::Http(HeaderInspection::Shallow)),
-        max_connections: service.max_connections.as_number(),
-    }
-}
-
-fn backend_facts(backend: &model::Backend) -> BackendFacts {
-    BackendFacts {
-        name: backend.name.to_string(),
-        server: backend.server.to_string(),
-        weight: u32::from(backend.weight.get()),
-        decay: u32::from(backend.decay.get()),
-        retries: u32::from(backend.retries),
-        max_connections: backend.max_connections.as_number(),
-    }
-}
-
 /// What all services share; `services` is how many segments will be open.
 fn shared(options: &Options, services: usize, sink: Arc<dyn EventSink>) -> io::Result<Shared> {
     let limit = identity::raise_descriptor_limit()?;
@@ -353,7 +310,7 @@ fn make_services(
 ) -> Result<Vec<Arc<RunningService>>, RunError> {
     let make = |service: &model::Service| {
         let segment =
-            create_segment(config, service, socket).map_err(|source| RunError::Segment {
+            segment::create(config, service, socket).map_err(|source| RunError::Segment {
                 service: service.name.to_string(),
                 source,
             })?;

@@ -129,6 +129,9 @@ impl Host for WorkerHost {
         let permit = ServicePermit::of_taken(Rc::clone(service));
         let connection = self.shared.connections.next();
         service.counts().accepted();
+        if service.running.gate().is_full() {
+            self.report_no_place(&service.running, NoPlace::ServiceFull);
+        }
         let named = service.running.named();
         self.shared.sink.emit(&Event::Accepted {
             service: named,

@@ -152,6 +152,11 @@ impl Gate {
         self.limit
     }
 
+    /// Whether the service has its `maxconnections` now.
+    pub fn is_full(&self) -> bool {
+        !self.limit.admits(self.admission.active())
+    }
+
     /// Takes a place, or notes that `waiter` wants one.
     ///
     /// # Errors
@@ -196,7 +201,7 @@ impl Gate {
 
     /// Gives a place back and wakes who waits for one.
     pub fn give_back(&self) {
-        let was_full = !self.limit.admits(self.admission.active());
+        let was_full = self.is_full();
         // Both parts of the place are free before anybody is woken, or who is
         // woken by the one would find the other lacking.
         self.descriptors

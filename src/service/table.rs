@@ -9,7 +9,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
@@ -20,9 +20,13 @@ use crate::base::moment::Moment;
 use crate::base::name::{BackendName, ServiceName};
 use crate::base::state::{ConnectFailure, ShownState, StateChange};
 use crate::base::traffic::Traffic;
-use crate::policy::pool::{Pool, PoolSettings, ProbeTicket, Released, Sample, Ticket, Tried};
+use crate::policy::pool::{Pool, PoolSettings, ProbeTicket, Ticket, Tried};
 use crate::status::publish::SegmentWriter;
 use crate::status::snapshot::{BackendNumbers, Phase, ServiceNumbers};
+
+mod slot;
+
+pub use slot::BackendSlot;
 
 /// What never changes about a back end while its service runs.
 #[derive(Debug)]
@@ -145,13 +149,7 @@ impl BackendTable {
         let ticket = state.pool.dispatch(client, tried)?;
         let target = state.targets[ticket.backend().index()].clone();
         drop(state);
-        let backend = ticket.backend();
-        let slot = BackendSlot {
-            table: Arc::clone(self),
-            backend,
-            step: SlotStep::Reserved(ticket),
-        };
-        Some((slot, target))
+        Some((BackendSlot::reserved(Arc::clone(self), ticket), target))
     }
 
     fn connect_failed(&self, ticket: Ticket, failure: ConnectFailure) {
@@ -285,86 +283,6 @@ impl BackendTable {
     pub fn remove_segment(&self) {
         // Dropping it removes the object.
         drop(self.lock().segment.take());
-    }
-}
-
-/// A client's place at a back end, from the choice to the end. What was not
-/// accounted for when it is dropped (a fault) is given back without a failure.
-pub struct BackendSlot {
-    table: Arc<BackendTable>,
-    backend: BackendId,
-    step: SlotStep,
-}
-
-enum SlotStep {
-    Reserved(Ticket),
-    Connected(Ticket),
-    Accounted,
-}
-
-impl BackendSlot {
-    /// The back end that was chosen.
-    pub fn backend(&self) -> BackendId {
-        self.backend
-    }
-
-    /// The connect succeeded: service begins.
-    pub fn connected(&mut self) {
-        self.step = match std::mem::replace(&mut self.step, SlotStep::Accounted) {
-            SlotStep::Reserved(ticket) => {
-                self.table.lock().pool.connected(&ticket);
-                SlotStep::Connected(ticket)
-            }
-            other => other,
-        };
-    }
-
-    /// The connect failed through the back end's fault.
-    pub fn failed(mut self, failure: ConnectFailure) {
-        match std::mem::replace(&mut self.step, SlotStep::Accounted) {
-            SlotStep::Reserved(ticket) => self.table.connect_failed(ticket, failure),
-            other => self.step = other,
-        }
-    }
-
-    /// The attempt was given up without being held against the back end.
-    pub fn released(mut self, why: Released) {
-        match std::mem::replace(&mut self.step, SlotStep::Accounted) {
-            SlotStep::Reserved(ticket) => self.table.lock().pool.release(ticket, why),
-            other => self.step = other,
-        }
-    }
-
-    /// The connection ended and is accounted for.
-    pub fn finished(mut self, sample: Sample) {
-        match std::mem::replace(&mut self.step, SlotStep::Accounted) {
-            SlotStep::Connected(ticket) => self.table.lock().pool.finish(ticket, sample),
-            other => self.step = other,
-        }
-    }
-}
-
-/// The sample of a connection whose account was lost to a fault.
-const NOTHING_MOVED: Sample = Sample {
-    bytes: 0,
-    duration: Duration::ZERO,
-    first_byte: None,
-};
-
-impl Drop for BackendSlot {
-    fn drop(&mut self) {
-        match std::mem::replace(&mut self.step, SlotStep::Accounted) {
-            SlotStep::Reserved(ticket) => {
-                self.table
-                    .lock()
-                    .pool
-                    .release(ticket, Released::NotHeldAgainst);
-            }
-            SlotStep::Connected(ticket) => {
-                self.table.lock().pool.finish(ticket, NOTHING_MOVED);
-            }
-            SlotStep::Accounted => {}
-        }
     }
 }
 

@@ -1,13 +1,22 @@
 //! What the tests of this room share: a service of maple, birch and cedar with
 //! a segment of its own, and a sink that remembers.
 
+use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use crate::base::event::{Event, EventSink};
+use crate::base::limits::Limits;
 use crate::base::name::{BackendName, ServiceName};
 use crate::base::state::ShownState;
+use crate::config::model;
 use crate::policy::pool::PoolSettings;
+use crate::service::gate::Descriptors;
+use crate::service::resolve::Resolver;
+use crate::service::running::Shared;
 use crate::service::table::{BackendFacts, BackendTable};
 use crate::status::read::StatusReader;
 use crate::status::snapshot::BackendNumbers;
@@ -84,4 +93,37 @@ pub(super) fn table(settings: PoolSettings) -> (Arc<BackendTable>, Arc<Diary>, u
     let sink: Arc<dyn EventSink> = Arc::<Diary>::clone(&diary);
     let table = BackendTable::new(service, facts.into(), settings, segment, sink);
     (Arc::new(table), diary, key)
+}
+
+/// The service `shop` of maple, birch and cedar, by order, all of them at an
+/// address where nobody is; `more` stands in its block.
+pub(super) fn by_order(more: &str) -> model::Service {
+    let backends: String = NAMES
+        .map(|name| format!("backend {name} {{ server 192.0.2.80:80; }} "))
+        .concat();
+    let text = format!("service shop {{ port 8080; dispatchmode byorder; {more} {backends} }}");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("crossroads.conf");
+    std::fs::write(&file, text).unwrap();
+    let loaded = crate::config::load(&file, &Default::default());
+    loaded.config.unwrap().services.remove(0)
+}
+
+/// What the services of one worker share; no name resolves there.
+pub(super) fn shared(sink: Arc<dyn EventSink>, limits: Limits, runtime: &Handle) -> Arc<Shared> {
+    const LONG: Duration = Duration::from_secs(3_600);
+    fn nothing_resolves(_: &str) -> io::Result<Vec<IpAddr>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+    let resolver = Resolver::new(LONG, LONG, nothing_resolves, runtime.clone());
+    Arc::new(Shared {
+        limits,
+        connections: Default::default(),
+        descriptors: Arc::new(Descriptors::new(1_000, 0)),
+        resolver: Arc::new(resolver),
+        sink,
+        workers: 1,
+        verbose: false,
+        seed: 1,
+    })
 }

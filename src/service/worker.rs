@@ -128,3 +128,90 @@ fn assemble(start: Start) -> io::Result<Engine<WorkerHost>> {
     }
     Ok(engine)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use tokio::sync::mpsc::unbounded_channel;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::base::event::EventSink;
+    use crate::base::limits::Limits;
+    use crate::relay::host::Order;
+    use crate::service::testing::{NAMES, by_order, shared};
+    use crate::status::testing::segment;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// Panics at whatever it hears, also at the report of a panic.
+    struct Broken;
+
+    impl EventSink for Broken {
+        fn emit(&self, event: &Event<'_>) {
+            panic!("scripted fault at {event:?}");
+        }
+    }
+
+    #[test]
+    fn panic_at_every_client_loses_no_place_and_ends_no_worker() {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let shared = shared(Arc::new(Broken), Limits::default(), runtime.handle());
+        let (_, segment) = segment(&NAMES);
+        let service = Arc::new(RunningService::new(
+            &by_order("maxconnections 2;"),
+            &shared,
+            segment,
+        ));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, mut reports) = unbounded_channel();
+
+        let worker = Worker::start(Start {
+            number: 0,
+            shared,
+            services: vec![Arc::clone(&service)],
+            listeners: vec![(ListenerId(0), listener.into())],
+            engine: EngineSettings::default(),
+            reports: sender,
+        })
+        .unwrap();
+        for _ in 0..5 {
+            let mut client = TcpStream::connect(address).unwrap();
+            client.set_read_timeout(Some(DEADLINE)).unwrap();
+            let read = client.read(&mut [0; 8]);
+            assert!(
+                matches!(read, Ok(0)) || read.unwrap_err().kind() == io::ErrorKind::ConnectionReset
+            );
+        }
+        worker.engine.send(Order::StopAccepting);
+
+        runtime.block_on(async {
+            for expected in [Report::ListenersClosed, Report::Ended] {
+                let report = timeout(DEADLINE, reports.recv()).await.unwrap();
+                assert_eq!(report, Some(expected));
+            }
+        });
+        worker.join();
+        assert_eq!(service.gate().active(), 0);
+    }
+
+    #[test]
+    fn worker_that_panics_reports_its_end_all_the_same() {
+        let (sender, mut reports) = unbounded_channel();
+
+        let thread = thread::spawn(move || {
+            let _ended = Reported(Report::Ended, sender);
+            panic!("scripted fault");
+        });
+
+        assert!(thread.join().is_err());
+        assert_eq!(reports.blocking_recv(), Some(Report::Ended));
+    }
+}

@@ -53,7 +53,7 @@ impl WorkerHost {
         key: RelayKey,
     ) -> Option<Next> {
         if let Some((since, answer)) = looking.lookup.outcome() {
-            return self.looked_up(session, looking, since, answer);
+            return self.looked_up(session, *looking, since, answer);
         }
         if let Some(engine) = &self.engine {
             looking.lookup.notify(engine.clone(), key);
@@ -68,7 +68,7 @@ impl WorkerHost {
     fn looked_up(
         &self,
         session: &mut Session,
-        looking: Box<Looking>,
+        looking: Looking,
         since: Instant,
         answer: Option<Addresses>,
     ) -> Option<Next> {

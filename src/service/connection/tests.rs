@@ -5,12 +5,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::base::limits::Limits;
 use crate::base::state::Reason;
-use crate::config::model::Config;
 use crate::policy::testing::{BIRCH, CEDAR, MAPLE, REFUSED};
 use crate::relay::host::{Order, RelayKey};
-use crate::service::gate::Descriptors;
-use crate::service::resolve::Resolver;
-use crate::service::testing::{Diary, NAMES, numbers_of};
+use crate::service::testing::{Diary, NAMES, by_order, numbers_of, shared};
 use crate::status::testing::segment;
 
 use super::*;
@@ -20,7 +17,6 @@ const KEY: RelayKey = RelayKey {
     index: 3,
     generation: 1,
 };
-const LONG: Duration = Duration::from_secs(3_600);
 
 /// A host with a scripted engine: the test calls what the engine would.
 struct Rig {
@@ -32,14 +28,6 @@ struct Rig {
     runtime: Runtime,
 }
 
-fn config_of(text: &str) -> Config {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("crossroads.conf");
-    std::fs::write(&file, text).unwrap();
-    let loaded = crate::config::load(&file, &Default::default());
-    loaded.config.unwrap()
-}
-
 impl Rig {
     /// Maple, birch and cedar by order; `more` stands in the service's block.
     fn new(more: &str) -> Self {
@@ -47,30 +35,11 @@ impl Rig {
     }
 
     fn with(more: &str, limits: Limits) -> Self {
-        let backends: String = NAMES
-            .map(|name| format!("backend {name} {{ server 192.0.2.80:80; }} "))
-            .concat();
-        let config = config_of(&format!(
-            "service shop {{ port 8080; dispatchmode byorder; {more} {backends} }}"
-        ));
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let (key, segment) = segment(&NAMES);
         let diary = Diary::of_segment(key);
-        fn nothing_resolves(_: &str) -> io::Result<Vec<std::net::IpAddr>> {
-            Err(io::ErrorKind::NotFound.into())
-        }
-        let resolver = Resolver::new(LONG, LONG, nothing_resolves, runtime.handle().clone());
-        let shared = Arc::new(Shared {
-            limits,
-            connections: Default::default(),
-            descriptors: Arc::new(Descriptors::new(1_000, 0)),
-            resolver: Arc::new(resolver),
-            sink: Arc::<Diary>::clone(&diary),
-            workers: 1,
-            verbose: false,
-            seed: 1,
-        });
-        let service = Arc::new(RunningService::new(&config.services[0], &shared, segment));
+        let shared = shared(Arc::<Diary>::clone(&diary), limits, runtime.handle());
+        let service = Arc::new(RunningService::new(&by_order(more), &shared, segment));
         let services = [Arc::clone(&service)];
         let mut host = WorkerHost::new(shared, &services, 0, Box::new(|| {}));
         let engine = EngineHandle::alone();
@@ -261,12 +230,13 @@ fn name_that_does_not_resolve_makes_its_back_end_unavailable_after_the_wait() {
 }
 
 #[test]
-fn full_service_is_reported_once_and_its_listener_woken_by_the_next_end() {
+fn full_service_is_reported_when_its_limit_is_reached_and_its_listener_woken_by_the_next_end() {
     let mut rig = Rig::new("maxconnections 1;");
     let session = rig.client();
+    assert_eq!(rig.diary.taken(), ["full", "accepted"]);
     assert!(!rig.host.take_place(SHOP));
     assert!(!rig.host.take_place(SHOP));
-    assert_eq!(rig.diary.taken(), ["accepted", "full"]);
+    assert_eq!(rig.diary.taken(), [""; 0]);
     assert_eq!(rig.engine.taken(), []);
 
     drop(session);

@@ -2,6 +2,7 @@ use crate::policy::dispatch::DispatchMode;
 use crate::policy::testing::{CLIENT, MAPLE, REFUSED, settings, weighted};
 use crate::service::testing::{numbers_of, table};
 
+use super::slot::NOTHING_MOVED;
 use super::*;
 
 fn by_order() -> PoolSettings {
