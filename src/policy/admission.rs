@@ -39,10 +39,12 @@ impl Admission {
             .is_ok()
     }
 
-    /// Gives back one place that was taken.
-    pub fn give_back(&self) {
+    /// Gives back one place that was taken. What comes back is how many were
+    /// taken until then, this one included.
+    pub fn give_back(&self) -> u64 {
         let before = self.active.fetch_sub(1, Ordering::SeqCst);
         debug_assert!(before > 0, "a place was given back that nobody took");
+        before
     }
 
     /// How many places are taken now.

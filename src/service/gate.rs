@@ -201,15 +201,13 @@ impl Gate {
 
     /// Gives a place back and wakes who waits for one.
     pub fn give_back(&self) {
-        let was_full = self.is_full();
         // Both parts of the place are free before anybody is woken, or who is
         // woken by the one would find the other lacking.
         self.descriptors
             .free
             .fetch_add(DESCRIPTORS_PER_CLIENT, Ordering::SeqCst);
-        self.admission.give_back();
-        if was_full {
-            self.full.still_there();
+        if !self.limit.admits(self.admission.give_back()) {
+            self.full.ends();
         }
         self.waiters.wake();
         self.descriptors.waiters.wake();
@@ -218,8 +216,13 @@ impl Gate {
     /// Whether the warning for `lacking` is to be written now: once an episode.
     pub fn begins_episode(&self, lacking: NoPlace) -> bool {
         match lacking {
-            NoPlace::ServiceFull => self.full.begins(),
-            NoPlace::OutOfDescriptors => self.out_of_descriptors.begins(),
+            NoPlace::ServiceFull => {
+                let is_full = || !self.limit.admits(self.admission.active());
+                self.full.begins(is_full)
+            }
+            // Other services give descriptors back as well, so nobody here
+            // sees the end: an episode is over when nothing is lacking for long.
+            NoPlace::OutOfDescriptors => self.out_of_descriptors.begins(|| false),
         }
     }
 }
@@ -228,25 +231,51 @@ impl Gate {
 /// been away for a while.
 struct Episode {
     quiet: Duration,
-    last: Mutex<Option<Instant>>,
+    seen: Mutex<Seen>,
+}
+
+/// When a condition was there last, as far as it was reported.
+#[derive(Clone, Copy)]
+enum Seen {
+    Never,
+    Still,
+    Until(Instant),
 }
 
 impl Episode {
     fn new(quiet: Duration) -> Self {
         Self {
             quiet,
-            last: Mutex::new(None),
+            seen: Mutex::new(Seen::Never),
         }
     }
 
-    fn begins(&self) -> bool {
-        let now = Instant::now();
-        let before = lock(&self.last).replace(now);
-        before.is_none_or(|last| now.duration_since(last) >= self.quiet)
+    /// The condition was met; whether that has to be reported. `lasts` says
+    /// whether it is there still: its end may have come first.
+    fn begins(&self, lasts: impl FnOnce() -> bool) -> bool {
+        let mut seen = lock(&self.seen);
+        let due = match *seen {
+            Seen::Never => true,
+            Seen::Still => false,
+            Seen::Until(last) => last.elapsed() >= self.quiet,
+        };
+        *seen = if lasts() {
+            Seen::Still
+        } else {
+            Seen::Until(Instant::now())
+        };
+        due
     }
 
-    fn still_there(&self) {
-        *lock(&self.last) = Some(Instant::now());
+    /// The condition was there until now. One that nobody met, and so was not
+    /// reported, is no reason to keep silent about the next.
+    fn ends(&self) {
+        let mut seen = lock(&self.seen);
+        *seen = match *seen {
+            Seen::Never => Seen::Never,
+            Seen::Until(last) if last.elapsed() >= self.quiet => Seen::Never,
+            Seen::Until(_) | Seen::Still => Seen::Until(Instant::now()),
+        };
     }
 }
 

@@ -48,12 +48,43 @@ fn pipes_leave_half_of_the_descriptors_to_clients() {
 #[test]
 fn warning_is_due_once_an_episode() {
     let episode = Episode::new(Duration::from_secs(60));
-    assert!(episode.begins());
-    assert!(!episode.begins());
+    assert!(episode.begins(|| false));
+    assert!(!episode.begins(|| false));
 
     let short = Episode::new(Duration::ZERO);
-    assert!(short.begins());
-    assert!(short.begins());
+    assert!(short.begins(|| false));
+    assert!(short.begins(|| false));
+}
+
+#[test]
+fn episode_that_lasts_is_reported_no_second_time_however_long() {
+    let episode = Episode::new(Duration::ZERO);
+    assert!(episode.begins(|| true));
+    assert!(!episode.begins(|| true));
+
+    episode.ends();
+
+    assert!(episode.begins(|| true));
+}
+
+#[test]
+fn end_that_came_before_the_report_is_not_forgotten() {
+    let episode = Episode::new(Duration::ZERO);
+    assert!(episode.begins(|| false));
+
+    assert!(episode.begins(|| true));
+}
+
+#[test]
+fn full_service_that_nobody_waits_for_silences_no_warning() {
+    let gate = gate(1, 100);
+    assert_eq!(gate.try_take(), Ok(()));
+    gate.give_back();
+
+    assert_eq!(gate.try_take(), Ok(()));
+
+    assert!(gate.begins_episode(NoPlace::ServiceFull));
+    assert!(!gate.begins_episode(NoPlace::ServiceFull));
 }
 
 /// A worker's listener that takes orders for nobody else.
