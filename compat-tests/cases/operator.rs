@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::cases::Trees;
-use crate::harness::{Client, Segment, Setup, until};
+use crate::harness::{Client, Sandbox, Segment, Setup, until};
 
 /// 2.6, step 5 (decided): a script's pipe ends with the script, and its lock is
 /// free, although the daemon lives on.
@@ -228,4 +228,22 @@ fn an_unfit_run_directory_is_named_with_its_variable() {
 
     let line = run.failed_with_one_line();
     assert!(line.contains("CROSSROADS_RUN_DIR"), "{line}");
+}
+
+/// 2.3 (decided): a demo without a place for its files says which place it
+/// tried, and how to choose another one.
+#[test]
+fn a_demo_without_a_temporary_directory_names_the_variable() {
+    let sandbox = Sandbox::new();
+    let missing = sandbox.path().join("missing");
+
+    let run = sandbox
+        .program()
+        .args(["demo"])
+        .env("TMPDIR", &missing)
+        .run();
+
+    let line = run.failed_with_one_line();
+    assert!(line.contains(&missing.display().to_string()), "{line}");
+    assert!(line.contains("TMPDIR"), "{line}");
 }

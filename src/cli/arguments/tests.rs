@@ -262,7 +262,10 @@ fn faulty_tell_is_explained() {
             "tell shop birch Down",
             "unknown state 'Down' (did you mean 'down'?)",
         ),
-        ("tell shop birch off", "unknown state 'off'"),
+        (
+            "tell shop birch off",
+            "unknown state 'off'; accepted: available, up, unavailable, down, waking",
+        ),
         (
             "tell shop birch stat down",
             "'tell' cannot set 'stat' (did you mean 'state'?)",

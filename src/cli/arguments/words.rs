@@ -169,7 +169,11 @@ fn told_state(word: &str) -> Result<Tell, Failure> {
     ShownState::from_word(word).map(Tell::State).ok_or_else(|| {
         let words = ShownState::ALL.map(ShownState::word);
         let hint = nearest::hint(word, words.into_iter().chain(["up"]));
-        Failure::Usage(format!("unknown state '{word}'{hint}"))
+        let accepted = match hint.is_empty() {
+            true => "; accepted: available, up, unavailable, down, waking",
+            false => "",
+        };
+        Failure::Usage(format!("unknown state '{word}'{hint}{accepted}"))
     })
 }
 

@@ -44,7 +44,14 @@ const TRIES: usize = 5;
 /// Source: decided (2.3).
 pub(super) fn run(session: &Session) -> Outcome {
     let cannot = |error| Failure::message(format!("cannot set up the demo: {error}"));
-    let scene = Scene::set().map_err(cannot)?;
+    let no_place = |error| {
+        let place = std::env::temp_dir();
+        let place = place.display();
+        Failure::message(format!(
+            "cannot set up the demo in {place}: {error} (TMPDIR can name another directory)"
+        ))
+    };
+    let scene = Scene::set().map_err(no_place)?;
     let backends = Backends::start().map_err(cannot)?;
     let session = &in_scene(session, &scene);
     let mut options = start::daemon_options(session);
@@ -56,7 +63,7 @@ pub(super) fn run(session: &Session) -> Outcome {
     session
         .console
         .print(scene::introduction(&scene, &program, front.address))?;
-    let view = View::open(&scene.log_socket(), session.console, manner).map_err(cannot)?;
+    let view = View::open(&scene.log_socket(), session.console, manner).map_err(no_place)?;
 
     let served = start::serve(&front.config, &options, front.listeners, || ());
     drop(view);
