@@ -56,6 +56,10 @@ const PUBLISH_INTERVAL: Duration = Duration::from_millis(150);
 /// signals), its engine three (epoll set and its copy, eventfd).
 const DESCRIPTORS_OF_A_WORKER: usize = 7;
 
+/// How many descriptors stay free beside [`Places`], for asking the old daemon
+/// to give way.
+const SPARE_DESCRIPTORS: usize = 32;
+
 /// What the command line says about a daemon.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -121,11 +125,16 @@ pub(crate) struct Places(HashMap<SocketAddr, Vec<OwnedFd>>);
 /// [`listen`], when the old daemon has gone.
 pub(crate) fn listen_beside(config: &Config, options: &Options, old: &[SocketAddr]) -> Places {
     let count = listener::sockets_for_each(config.services.len(), options.workers);
-    let staying = config
-        .services
-        .iter()
-        .filter(|service| old.contains(&service.listen_address()));
-    let opened = staying.filter_map(|service| {
+    let staying = || {
+        let services = config.services.iter();
+        services.filter(|service| old.contains(&service.listen_address()))
+    };
+    let limit = identity::raise_descriptor_limit().unwrap_or(0);
+    let needed = identity::open_descriptors() + staying().count() * count + SPARE_DESCRIPTORS;
+    if needed as u64 > limit {
+        return Places::default();
+    }
+    let opened = staying().filter_map(|service| {
         let sockets = listener::Listeners::open(service, count, Claim::Beside).ok()?;
         Some((service.listen_address(), sockets.into_sockets()))
     });

@@ -189,10 +189,41 @@ fn listeners_beyond_the_soft_limit_are_no_obstacle() {
     }
     let limits = "ulimit -Sn 30; ulimit -Hn 1000; exec \"$@\"";
 
-    let proxy = setup.wrap(["sh", "-c", limits, "sh"]).start();
+    let proxy = setup
+        .flags(["-w", "2"])
+        .wrap(["sh", "-c", limits, "sh"])
+        .start();
+    let old = proxy.process();
+    proxy.run(["-g", "0", "restart"]).clean();
 
+    assert_ne!(proxy.process(), old);
     assert_eq!(proxy.visit(), "maple");
     proxy.stop();
+}
+
+/// 2.6 (decided): where there is no room for its sockets the old daemon is
+/// ordered away as ever, and the message names the limit.
+#[test]
+fn a_restart_without_room_for_its_sockets_says_what_to_raise() {
+    let trees = Trees::new();
+    let mut setup = trees.behind("");
+    for number in 0..30 {
+        setup =
+            setup
+                .service(&format!("desk{number}"), "")
+                .backend("birch", trees.birch.server(), "");
+    }
+    let mut proxy = setup.flags(["-w", "2"]).start();
+    let old = proxy.process();
+    let limits = "ulimit -n 60; exec \"$@\"";
+    proxy.sandbox_mut().wrap(["sh", "-c", limits, "sh"]);
+
+    let run = proxy.run(["-g", "0", "restart"]);
+
+    assert!(run.failed().contains("ulimit -n"), "{run:#?}");
+    proxy.sandbox_mut().wrap::<&str>([]);
+    old.await_end();
+    assert!(!proxy.segment().exists());
 }
 
 /// 2.6 (decided): out of descriptors is said with what helps.
