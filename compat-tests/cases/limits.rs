@@ -180,9 +180,20 @@ fn a_service_that_stays_full_is_one_episode() {
         .limit("log_repeat", 1.0)
         .start();
     let syslog = &proxy.sandbox().syslog;
-    let (first, _) = proxy.greeted();
-    let mut second = proxy.connect();
-    syslog.await_line("maxconnections 1 reached");
+    let reach = || {
+        let (mut first, _) = proxy.greeted();
+        let mut second = proxy.connect();
+        assert!(second.is_quiet_for(Duration::from_millis(200)));
+        first.finish_sending();
+        first.rest();
+        serve_each_in_its_own_time(vec![second]);
+    };
+
+    reach();
+    reach();
+    syslog.await_line("maxconnections");
+    let in_one_episode = syslog.matching("maxconnections").len();
+    proxy.await_idle();
     pace(Duration::from_millis(1500));
 
     let mut third = proxy.connect();

@@ -244,6 +244,9 @@ fn accept(listener: &TcpListener, woken: &UnixStream, serve: &Serve, shared: &Ar
         ];
         let _ = poll(&mut wanted, None);
         if !wanted[1].revents().is_empty() {
+            // Closing would not be enough: a child of another case may hold a
+            // copy of the descriptor until it runs its program.
+            let _ = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
             return;
         }
         while let Ok((stream, _)) = listener.accept() {
