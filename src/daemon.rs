@@ -105,6 +105,17 @@ pub(crate) enum RunError {
     /// The directory of the control socket is not fit.
     #[error(transparent)]
     RunDir(#[from] RunDirError),
+    /// The limit of open files leaves nothing for a client.
+    #[error(
+        "a limit of {limit} open files leaves none for clients; \
+         raise it to at least {needed} (ulimit -n), or use fewer workers (-w)"
+    )]
+    TooFewDescriptors {
+        /// The limit.
+        limit: u64,
+        /// What one client at a time needs.
+        needed: u64,
+    },
     /// The shared memory of a service could not be made.
     #[error("service {service}: {source}")]
     Segment {
@@ -291,14 +302,22 @@ fn bind_control(options: &Options) -> Result<(ControlServer, String), RunError> 
 }
 
 /// What all services share; `services` is how many segments will be open.
-fn shared(options: &Options, services: usize, sink: Arc<dyn EventSink>) -> io::Result<Shared> {
+fn shared(
+    options: &Options,
+    services: usize,
+    sink: Arc<dyn EventSink>,
+) -> Result<Shared, RunError> {
     let limit = identity::raise_descriptor_limit()?;
     let to_come = services + DESCRIPTORS_OF_A_WORKER * options.workers;
-    let open = identity::open_descriptors() + to_come;
+    let open = (identity::open_descriptors() + to_come) as u64;
+    if limit < Descriptors::needed(open) {
+        let needed = Descriptors::needed(open);
+        return Err(RunError::TooFewDescriptors { limit, needed });
+    }
     Ok(Shared {
         limits: options.limits,
         connections: Default::default(),
-        descriptors: Arc::new(Descriptors::new(limit, open as u64)),
+        descriptors: Arc::new(Descriptors::new(limit, open)),
         resolver: Arc::new(Resolver::new(
             options.dns_ttl,
             options.limits.connect,

@@ -140,7 +140,7 @@ fn remedy_for_run(error: &RunError) -> &'static str {
         RunError::RunDir(_) | RunError::Control { .. } => {
             " (CROSSROADS_RUN_DIR can name another directory, the same for all commands)"
         }
-        RunError::System(_) | RunError::Segment { .. } => "",
+        RunError::System(_) | RunError::Segment { .. } | RunError::TooFewDescriptors { .. } => "",
     }
 }
 

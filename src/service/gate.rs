@@ -79,6 +79,11 @@ impl Descriptors {
         }
     }
 
+    /// How many descriptors a daemon with `open` ones needs to serve a client.
+    pub fn needed(open: u64) -> u64 {
+        open + Self::RESERVE + DESCRIPTORS_PER_CLIENT.unsigned_abs()
+    }
+
     fn try_take(&self, wanted: i64) -> bool {
         self.free
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |free| {
