@@ -1,7 +1,9 @@
 //! What a killed daemon, another account or a stranger left in the way.
 
+use nix::sys::signal::Signal;
+
 use crate::cases::Trees;
-use crate::harness::{Client, PID, Proxy, Run, Segment, eventually, root_only};
+use crate::harness::{Client, PID, Proxy, Run, Segment, eventually, root_only, until};
 
 /// The account `nobody` of most systems; any but root would do.
 const NOBODY: u32 = 65534;
@@ -19,6 +21,25 @@ fn a_killed_daemon_leaves_an_object_that_status_calls_left_over() {
     assert_eq!(run.clean(), expected);
     assert_eq!(proxy.sandbox().sockets().len(), 1);
     start_over_the_remains(&proxy, daemon.0);
+}
+
+/// C72 (decided): a killed daemon is called left over when its first thread has
+/// ended; the others may hold its ports a moment longer.
+#[test]
+fn a_start_right_behind_a_kill_waits_for_the_ports() {
+    let trees = Trees::new();
+    let proxy = trees.behind("").flags(["-w", "32"]).start();
+
+    for _ in 0..10 {
+        proxy.process().signal(Signal::SIGKILL);
+        until("the daemon is left over", || {
+            proxy.run(["status"]).stdout.contains("left over")
+        });
+
+        proxy.run(["start"]).ok();
+    }
+
+    assert_eq!(proxy.visit(), "maple");
 }
 
 /// C72 (decided): the pid belongs to another process now.

@@ -47,6 +47,7 @@ pub(super) fn launch(
 ) -> Outcome {
     let services: Vec<Expected> = config.services.iter().map(expect).collect();
     let remains = clear::look(session, &services)?;
+    remains.outlast();
     let options = daemon_options(session);
     let listeners = listen(session, config, &options, places)?;
     remains.remove(session)?;

@@ -43,6 +43,19 @@ pub fn process_start(pid: u32) -> Option<u64> {
     start_in_stat(&stat)
 }
 
+/// Whether the process `pid` was killed but is not gone yet: its first thread
+/// is a zombie, while others, and with them its sockets, are still there.
+pub fn is_dying(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return false;
+    };
+    process_start(pid).is_none()
+        && threads.flatten().any(|thread| {
+            let stat = std::fs::read(thread.path().join("stat")).unwrap_or_default();
+            start_in_stat(&stat).is_some()
+        })
+}
+
 /// Start of this process, as [`process_start`]; `None` without /proc.
 pub fn own_process_start() -> Option<u64> {
     process_start(std::process::id())

@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::base::clock::Clock;
 use crate::cli::exit::{Failure, Outcome, causes};
@@ -12,7 +13,10 @@ use crate::cli::session::Session;
 use crate::config::Privilege;
 use crate::control::client::ask;
 use crate::control::request::Request;
-use crate::status::owner::{Found, examine, remove};
+use crate::status::owner::{Found, examine, is_dying, remove};
+
+/// How long a killed daemon may take to be gone as a whole.
+const LAST_BREATH: Duration = Duration::from_secs(2);
 
 /// What has to go before a daemon can begin.
 #[derive(Debug, Default, Eq, PartialEq)]
@@ -101,6 +105,19 @@ fn judge(
 }
 
 impl Remains {
+    /// Waits until the dead daemons have let go of their ports: one that was
+    /// killed a moment ago may not be gone as a whole.
+    pub(super) fn outlast(&self) {
+        let until = Instant::now() + LAST_BREATH;
+        for remain in &self.0 {
+            if let Whose::LeftOver { pid, .. } = remain.whose {
+                while is_dying(pid) && Instant::now() < until {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
+        }
+    }
+
     /// Removes them, with a warning each.
     ///
     /// # Errors
