@@ -270,6 +270,93 @@ fn every_case_that_the_known_differences_name_exists() {
     assert_eq!(missing, Vec::<String>::new());
 }
 
+/// The entries of the manual page of the language: the word of each, and its
+/// text without the marks of troff. Words that share a text each have it.
+fn entries() -> Vec<(String, String)> {
+    let page = read("man/crossroads.conf.7");
+    let head = Regex::new(r"^\.B ([a-z]+)\n(?:\.TQ\n)?").unwrap();
+    let marks = Regex::new(r"\\f[A-Z]|(?m)^\.[A-Z]+ ?|\\").unwrap();
+    let mut entries = Vec::new();
+    for mut entry in page.split("\n.TP\n").skip(1) {
+        let mut words = Vec::new();
+        while let Some(found) = head.captures(entry) {
+            words.push(found[1].to_owned());
+            entry = &entry[found[0].len()..];
+        }
+        let text = marks.replace_all(entry, "").into_owned();
+        entries.extend(words.into_iter().map(|word| (word, text.clone())));
+    }
+    entries
+}
+
+/// Asserts that each directive has an entry that `agrees` with its row of the
+/// table, and that each entry of its word agrees with one of its rows.
+#[track_caller]
+fn assert_entries_agree(agrees: impl Fn(&Directive, &str) -> bool) {
+    let entries = entries();
+    let rows = || DIRECTIVES.iter().filter(|row| row.replaced_by.is_none());
+    let fits =
+        |row: &Directive, (word, text): &(String, String)| word == row.word && agrees(row, text);
+    let without_entry = rows()
+        .filter(|row| !entries.iter().any(|entry| fits(row, entry)))
+        .map(|row| row.word);
+    let without_row = entries
+        .iter()
+        .filter(|(word, _)| rows().any(|row| word == row.word))
+        .filter(|entry| !rows().any(|row| fits(row, entry)))
+        .map(|(word, _)| word.as_str());
+    let wrong: BTreeSet<&str> = without_entry.chain(without_row).collect();
+    assert_eq!(wrong, BTreeSet::new());
+}
+
+#[test]
+fn ranges_of_the_manual_page_are_those_of_the_table() {
+    assert_entries_agree(|row, text| match row.argument {
+        Argument::Number(from, to) => text.contains(&format!("{from} to {to}")),
+        _ => true,
+    });
+}
+
+#[test]
+fn words_of_the_manual_page_are_those_of_the_table() {
+    assert_entries_agree(|row, text| match row.argument {
+        Argument::Word(words) => words.iter().all(|word| text.contains(word)),
+        _ => true,
+    });
+}
+
+#[test]
+fn the_manual_page_marks_exactly_what_is_not_yet_in_effect() {
+    // Of these only one argument has no effect, and the mark stands beside it.
+    let partly = |row: &Directive| {
+        ARGUMENTS_NOT_IN_EFFECT
+            .iter()
+            .any(|(word, _)| *word == row.word)
+    };
+    assert_entries_agree(|row, text| {
+        partly(row) || text.contains("[not yet in effect") != row.in_effect
+    });
+}
+
+#[test]
+fn the_manual_page_of_the_language_is_found_in_section_5_too() {
+    assert_eq!(
+        read("man/crossroads.conf.5"),
+        ".so man7/crossroads.conf.7\n"
+    );
+}
+
+#[test]
+fn the_readme_sets_up_a_newcomer_with_two_commands() {
+    let readme = read("README.md");
+    let block = indented_blocks(&readme)
+        .into_iter()
+        .find(|block| block.contains("-- demo"))
+        .unwrap();
+
+    assert_eq!(block, "cargo run --release -- demo\ncargo test\n");
+}
+
 /// The conformance cases of the specification (section 17) that concern what is
 /// in this version. Those left out are about HTTP, hooks, the external handler,
 /// access lists and traffic logs.

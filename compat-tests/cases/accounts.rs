@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use crate::cases::Trees;
-use crate::cases::lifecycle::as_nobody;
+use crate::cases::remains::as_nobody;
 use crate::harness::{in_own_network, root_only};
 
 /// 2.6 (decided): a port below 1024 is refused with the reason and what helps;

@@ -268,7 +268,6 @@ fn restarts_under_load_serve_every_client_that_gets_through() {
 
 /// 2.5 (decided): several stops at once all succeed.
 #[test]
-#[ignore = "a stop that meets a daemon which has just removed its socket fails instead of waiting"]
 fn many_stops_at_once_all_succeed() {
     let trees = Trees::new();
     let proxy = trees.behind("").start();

@@ -180,20 +180,9 @@ fn a_service_that_stays_full_is_one_episode() {
         .limit("log_repeat", 1.0)
         .start();
     let syslog = &proxy.sandbox().syslog;
-    let reach = || {
-        let (mut first, _) = proxy.greeted();
-        let mut second = proxy.connect();
-        assert!(second.is_quiet_for(Duration::from_millis(200)));
-        first.finish_sending();
-        first.rest();
-        serve_each_in_its_own_time(vec![second]);
-    };
-
-    reach();
-    reach();
-    syslog.await_line("maxconnections");
-    let in_one_episode = syslog.matching("maxconnections").len();
-    proxy.await_idle();
+    let (first, _) = proxy.greeted();
+    let mut second = proxy.connect();
+    syslog.await_line("maxconnections 1 reached");
     pace(Duration::from_millis(1500));
 
     let mut third = proxy.connect();
@@ -233,4 +222,58 @@ fn workers_that_find_a_service_full_later_begin_no_episode() {
 
     assert_eq!(syslog.matching("maxconnections").len(), 1);
     drop((first, waiting));
+}
+
+/// 8.1 (decided): an episode is over when the service has stayed below its limit
+/// for a time; only then is there another warning.
+#[test]
+fn a_service_that_was_below_its_limit_for_long_warns_again() {
+    let trees = Trees::new();
+    let proxy = trees
+        .behind("maxconnections 1;")
+        .limit("log_repeat", 1.0)
+        .start();
+    let syslog = &proxy.sandbox().syslog;
+    let reach = || {
+        let (mut first, _) = proxy.greeted();
+        let mut second = proxy.connect();
+        assert!(second.is_quiet_for(Duration::from_millis(200)));
+        first.finish_sending();
+        first.rest();
+        serve_each_in_its_own_time(vec![second]);
+    };
+
+    reach();
+    reach();
+    syslog.await_line("maxconnections");
+    let in_one_episode = syslog.matching("maxconnections").len();
+    proxy.await_idle();
+    pace(Duration::from_millis(1500));
+    reach();
+
+    syslog.await_lines("maxconnections", 2);
+    assert_eq!(in_one_episode, 1);
+}
+
+/// 8.1 (decided): all back ends full is the same as none usable.
+#[test]
+fn a_client_that_finds_every_backend_full_is_closed_without_data() {
+    let trees = Trees::new();
+    let proxy = Setup::new("")
+        .backend("maple", trees.maple.server(), "maxconnections 1;")
+        .backend("birch", trees.birch.server(), "maxconnections 1;")
+        .start();
+    let (mut first, _) = proxy.greeted();
+    let (mut second, _) = proxy.greeted();
+
+    proxy.connect().assert_closed_without_data();
+
+    first.assert_echo("served");
+    second.assert_echo("served");
+    proxy
+        .sandbox()
+        .syslog
+        .await_line("shop: no usable back end for 127.0.0.1");
+    crate::harness::until("it is counted", || proxy.shop_number("no_backend") == 1);
+    assert_eq!(proxy.state("maple"), "available");
 }

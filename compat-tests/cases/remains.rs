@@ -144,7 +144,7 @@ fn another_account_can_not_start_over_an_object_of_root() {
 
 /// Runs a command as `nobody`, with a copy of the program and a RUNDIR of its
 /// own.
-fn as_nobody(proxy: &Proxy, command: &str) -> Run {
+pub(super) fn as_nobody(proxy: &Proxy, command: &str) -> Run {
     let sandbox = proxy.sandbox();
     sandbox.open_to_all();
     let copy = sandbox.copy_program(&crate::harness::binary_under_test(), "copy-for-nobody");

@@ -1,5 +1,6 @@
 //! Many clients while back ends die and come back.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -39,7 +40,13 @@ impl Seen {
 
 /// One client: reads who serves it, is echoed, ends. `None` when it breaks off.
 fn conversation(to: std::net::SocketAddr) -> Option<String> {
-    let mut client = Client::connect(to);
+    let mut client = match Client::try_connect(to) {
+        Ok(client) => client,
+        // Accepted, connected to a back end that was killed, and reset, all
+        // before this thread heard of the first of it.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+        Err(error) => panic!("cannot connect to {to}: {error}"),
+    };
     let name = client.try_line().ok()?;
     client.try_send(b"echo\n").ok()?;
     let echoed = client.try_line().ok()?;

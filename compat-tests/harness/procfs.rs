@@ -52,6 +52,28 @@ impl Process {
         self.read("comm").trim_end().to_owned()
     }
 
+    /// Its threads: their names, and how long each has run; zero where the
+    /// kernel does not say.
+    pub(crate) fn threads(self) -> Vec<(String, Duration)> {
+        let describe = |path: PathBuf| {
+            let name = std::fs::read_to_string(path.join("comm")).ok()?;
+            // Not every kernel keeps these times.
+            let times = std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+            let run = times.split_whitespace().next().unwrap_or("0");
+            let run = Duration::from_nanos(run.parse().ok()?);
+            Some((name.trim_end().to_owned(), run))
+        };
+        std::fs::read_dir(format!("/proc/{}/task", self.0))
+            .expect("threads")
+            .filter_map(|entry| describe(entry.ok()?.path()))
+            .collect()
+    }
+
+    /// What it may write to and shares with nobody, in bytes, used or not.
+    pub(crate) fn data(self) -> u64 {
+        self.kib("VmData")
+    }
+
     /// How it was called.
     pub(crate) fn command_line(self) -> Vec<String> {
         let text = self.read("cmdline");

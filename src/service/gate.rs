@@ -221,10 +221,7 @@ impl Gate {
     /// Whether the warning for `lacking` is to be written now: once an episode.
     pub fn begins_episode(&self, lacking: NoPlace) -> bool {
         match lacking {
-            NoPlace::ServiceFull => {
-                let is_full = || !self.limit.admits(self.admission.active());
-                self.full.begins(is_full)
-            }
+            NoPlace::ServiceFull => self.full.begins(|| self.is_full()),
             // Other services give descriptors back as well, so nobody here
             // sees the end: an episode is over when nothing is lacking for long.
             NoPlace::OutOfDescriptors => self.out_of_descriptors.begins(|| false),

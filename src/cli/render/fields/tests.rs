@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::super::testing::{example, report, sample_config, shop};
 use super::super::{Form, services};
 use super::*;
+use crate::config::directives::{Argument, DIRECTIVES, Level};
 
 #[test]
 fn running_service_in_json_has_the_fields_of_the_specification() {
@@ -138,6 +139,33 @@ fn configured_values_are_effective_ones() {
         ),
     ] {
         assert_eq!(*found, expected);
+    }
+}
+
+/// The words of the directives of a level in today's spelling, but for blocks,
+/// with what else the objects of that level hold.
+fn directive_fields(level: Level, others: &[&str]) -> BTreeSet<String> {
+    let rows = DIRECTIVES.iter();
+    let simple = rows.filter(|row| {
+        row.levels.contains(&level) && row.argument != Argument::Block && row.replaced_by.is_none()
+    });
+    let words = simple.map(|row| row.word).chain(others.iter().copied());
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn services_shows_each_directive_of_the_table_and_nothing_else() {
+    let config = sample_config();
+    let shop = &config.services[0];
+
+    let service = configured_service(shop);
+    let backend = configured_backend(shop, &shop.backends[0]);
+
+    let expected = directive_fields(Level::Service, &["name", "backends"]);
+    assert_eq!(names(&service), expected);
+    assert_eq!(names(&backend), directive_fields(Level::Backend, &["name"]));
+    for object in [service, backend] {
+        assert_eq!(object.0.len(), names(&object).len(), "a field stands twice");
     }
 }
 
