@@ -65,7 +65,7 @@ fn the_tab_separated_lines_of_status_are_as_specified() {
     golden(&proxy, &trees, run.clean())
         .replacing_all(r"\b\d{10}\b", "SINCE")
         .replacing_all(r"\t\d+\.\d{6}\t(\d+\.\d{6}\tSINCE)", "\tSECONDS\t$1")
-        .replacing_all(r"(?m)\t\d+\.\d{6}(\t\d+)$", "\tSECONDS$1")
+        .replacing_all(r"(?m)\t\d+\.\d{6}(\t\d+\t\d+)$", "\tSECONDS$1")
         .assert_equals("status-t.txt");
 }
 
@@ -113,7 +113,7 @@ fn a_service_that_does_not_run_has_a_line_of_its_own() {
     let json = proxy.status();
 
     assert_eq!(text.clean(), "shop: not running\n");
-    let dashes = "\t-".repeat(21);
+    let dashes = "\t-".repeat(22);
     assert_eq!(terse.clean(), format!("shop\t-\t-\tstopped{dashes}\n"));
     assert!(!json.service("shop").running());
 }

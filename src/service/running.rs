@@ -177,6 +177,7 @@ impl RunningService {
             refused_deny: 0,
             refused_allow: 0,
             no_backend: self.sum(|counts| &counts.no_backend),
+            ..ServiceNumbers::default()
         };
         self.table.publish(&numbers, heartbeat);
     }

@@ -269,6 +269,7 @@ impl BackendTable {
             replies: [0; 5],
             first_byte_microseconds: view.first_byte_microseconds,
             aborted: view.aborted,
+            log_dropped: 0,
         }
     }
 

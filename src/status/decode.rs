@@ -74,6 +74,12 @@ pub(super) fn service(
         refused_deny: block.u64(offset_of!(ServiceRecord, refused_deny)),
         refused_allow: block.u64(offset_of!(ServiceRecord, refused_allow)),
         no_backend: block.u64(offset_of!(ServiceRecord, no_backend)),
+        allow_filters: block.u64(offset_of!(ServiceRecord, allow_filters)),
+        deny_filters: block.u64(offset_of!(ServiceRecord, deny_filters)),
+        allow_read: block.u64(offset_of!(ServiceRecord, allow_read)),
+        deny_read: block.u64(offset_of!(ServiceRecord, deny_read)),
+        hooks_dropped: block.u64(offset_of!(ServiceRecord, hooks_dropped)),
+        helper_dropped: block.u64(offset_of!(ServiceRecord, helper_dropped)),
     };
     Ok(Record {
         value: (facts, numbers),
@@ -122,6 +128,7 @@ fn backend_numbers(block: &Block<'_>) -> Result<BackendNumbers, ReadError> {
         replies: std::array::from_fn(|class| block.u64(replies + class * 8)),
         first_byte_microseconds: block.u64(offset_of!(BackendRecord, first_byte_microseconds)),
         aborted: block.u64(offset_of!(BackendRecord, aborted)),
+        log_dropped: block.u64(offset_of!(BackendRecord, log_dropped)),
     })
 }
 

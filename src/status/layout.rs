@@ -33,7 +33,7 @@ pub const MAGIC: [u8; 8] = *b"XRSTATUS";
 /// Readers refuse a segment whose major number is another one.
 pub const MAJOR: u32 = 1;
 /// Readers do not look at the minor number.
-pub const MINOR: u32 = 0;
+pub const MINOR: u32 = 1;
 /// The greatest number of back ends of a service (4.0).
 pub const MAX_BACKENDS: usize = 1024;
 
@@ -121,7 +121,13 @@ pub(super) struct ServiceRecord {
     pub(super) refused_deny: AtomicU64,
     pub(super) refused_allow: AtomicU64,
     pub(super) no_backend: AtomicU64,
-    spare: [AtomicU64; 38],
+    pub(super) allow_filters: AtomicU64,
+    pub(super) deny_filters: AtomicU64,
+    pub(super) allow_read: AtomicU64,
+    pub(super) deny_read: AtomicU64,
+    pub(super) hooks_dropped: AtomicU64,
+    pub(super) helper_dropped: AtomicU64,
+    spare: [AtomicU64; 32],
 }
 
 /// One back end: what it is and what it has done so far.
@@ -151,7 +157,7 @@ pub(super) struct BackendRecord {
     pub(super) replies: [AtomicU64; 5],
     pub(super) first_byte_microseconds: AtomicU64,
     pub(super) aborted: AtomicU64,
-    spare: AtomicU64,
+    pub(super) log_dropped: AtomicU64,
 }
 
 /// Fails the build unless each field stands at its place in 14.3.
@@ -172,12 +178,13 @@ places! {
         spare 184;
     ServiceRecord, 512: sequence 0, name 8, mode 72, port 136, flags 140, bind 144, active 160,
         max_connections 168, accepted 176, refused_deny 184, refused_allow 192, no_backend 200,
-        spare 208;
+        allow_filters 208, deny_filters 216, allow_read 224, deny_read 232, hooks_dropped 240,
+        helper_dropped 248, spare 256;
     BackendRecord, 512: sequence 0, name 8, server 72, state 336, weight 340, decay 344,
         retries 348, max_connections 352, active 360, total 368, failures 376,
         consecutive_failures 384, bytes_to_client 392, bytes_to_backend 400, microseconds 408,
         usage_bits 416, since 424, reason 432, errno 436, requests 440, replies 448,
-        first_byte_microseconds 488, aborted 496, spare 504;
+        first_byte_microseconds 488, aborted 496, log_dropped 504;
 }
 
 const _: () = assert!(SERVICE_AT == 256 && BACKENDS_AT == 768 && segment_size(2) == 1792);

@@ -90,6 +90,12 @@ impl SegmentWriter {
             put(&record.refused_deny, numbers.refused_deny);
             put(&record.refused_allow, numbers.refused_allow);
             put(&record.no_backend, numbers.no_backend);
+            put(&record.allow_filters, numbers.allow_filters);
+            put(&record.deny_filters, numbers.deny_filters);
+            put(&record.allow_read, numbers.allow_read);
+            put(&record.deny_read, numbers.deny_read);
+            put(&record.hooks_dropped, numbers.hooks_dropped);
+            put(&record.helper_dropped, numbers.helper_dropped);
         });
     }
 
@@ -219,6 +225,7 @@ fn write_backend_numbers(record: &BackendRecord, numbers: &BackendNumbers) {
         let first_byte = numbers.first_byte_microseconds;
         put(&record.first_byte_microseconds, first_byte);
         put(&record.aborted, numbers.aborted);
+        put(&record.log_dropped, numbers.log_dropped);
     });
 }
 

@@ -69,6 +69,18 @@ pub struct ServiceNumbers {
     pub refused_allow: u64,
     /// Clients for which no back end was left.
     pub no_backend: u64,
+    /// Filters of the allow list now.
+    pub allow_filters: u64,
+    /// Filters of the deny list now.
+    pub deny_filters: u64,
+    /// When the allow list was read from its file, seconds since 1970; 0 = it has none.
+    pub allow_read: u64,
+    /// When the deny list was read from its file, seconds since 1970; 0 = it has none.
+    pub deny_read: u64,
+    /// Hooks that found the queue full; a pair counts twice.
+    pub hooks_dropped: u64,
+    /// Lines that a resident program was too slow to read.
+    pub helper_dropped: u64,
 }
 
 /// What is fixed about a service while it runs.
@@ -142,6 +154,8 @@ pub struct BackendNumbers {
     pub first_byte_microseconds: u64,
     /// Connections that clients gave up while it was being connected.
     pub aborted: u64,
+    /// Blocks that its logs and captures lost.
+    pub log_dropped: u64,
 }
 
 impl BackendNumbers {
@@ -165,6 +179,7 @@ impl BackendNumbers {
             replies: [0; 5],
             first_byte_microseconds: 0,
             aborted: 0,
+            log_dropped: 0,
         }
     }
 }

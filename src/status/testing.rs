@@ -74,6 +74,12 @@ pub(super) fn service_numbers(n: u64) -> ServiceNumbers {
         refused_deny: n.wrapping_mul(5),
         refused_allow: n.wrapping_mul(7),
         no_backend: n.wrapping_mul(9),
+        allow_filters: n.wrapping_mul(11),
+        deny_filters: n.wrapping_mul(13),
+        allow_read: n.wrapping_mul(15),
+        deny_read: n.wrapping_mul(17),
+        hooks_dropped: n.wrapping_mul(19),
+        helper_dropped: n.wrapping_mul(21),
     }
 }
 
@@ -96,6 +102,7 @@ pub(super) fn backend_numbers(n: u64) -> BackendNumbers {
         replies: [19, 21, 23, 25, 27].map(|factor| n.wrapping_mul(factor)),
         first_byte_microseconds: n.wrapping_mul(29),
         aborted: n.wrapping_mul(31),
+        log_dropped: n.wrapping_mul(33),
     }
 }
 

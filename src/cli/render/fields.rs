@@ -99,7 +99,7 @@ fn service_facts(facts: &ServiceFacts, header: &SegmentHeader) -> Vec<(&'static 
     ]
 }
 
-fn service_numbers(facts: &ServiceFacts, numbers: &ServiceNumbers) -> [(&'static str, Value); 6] {
+fn service_numbers(facts: &ServiceFacts, numbers: &ServiceNumbers) -> [(&'static str, Value); 12] {
     [
         ("active", numbers.active.into()),
         ("maxconnections", facts.max_connections.into()),
@@ -107,6 +107,12 @@ fn service_numbers(facts: &ServiceFacts, numbers: &ServiceNumbers) -> [(&'static
         ("refused_deny", numbers.refused_deny.into()),
         ("refused_allow", numbers.refused_allow.into()),
         ("no_backend", numbers.no_backend.into()),
+        ("allow_filters", numbers.allow_filters.into()),
+        ("deny_filters", numbers.deny_filters.into()),
+        ("allow_read", numbers.allow_read.into()),
+        ("deny_read", numbers.deny_read.into()),
+        ("hooks_dropped", numbers.hooks_dropped.into()),
+        ("helper_dropped", numbers.helper_dropped.into()),
     ]
 }
 
@@ -141,6 +147,7 @@ fn running_backend(backend: &Record<(BackendFacts, BackendNumbers)>) -> Object {
             seconds(numbers.first_byte_microseconds),
         ),
         ("aborted", numbers.aborted.into()),
+        ("log_dropped", numbers.log_dropped.into()),
     ])
 }
 

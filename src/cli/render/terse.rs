@@ -8,7 +8,7 @@ use super::document::{Object, Value};
 use super::fields;
 
 /// How many fields a line of `status -t` has.
-const STATUS_FIELDS: usize = 25;
+const STATUS_FIELDS: usize = 26;
 
 /// A line for each back end, and one for each service that is not running.
 pub(super) fn status(document: &Object) -> String {
@@ -94,7 +94,7 @@ mod tests {
     use super::super::{Form, ServiceStatus, services};
 
     #[test]
-    fn each_back_end_has_its_line_of_25_fields() {
+    fn each_back_end_has_its_line_of_26_fields() {
         let mut report = example();
         report.services.push(ServiceStatus::NotRunning {
             name: "mail".to_owned(),
@@ -102,19 +102,19 @@ mod tests {
 
         let lines = report.render(Form::Terse);
 
-        let stopped = format!("mail\t-\t-\tstopped{}\n", "\t-".repeat(21));
+        let stopped = format!("mail\t-\t-\tstopped{}\n", "\t-".repeat(22));
         assert_eq!(
             lines,
             format!(
                 "shop\tmaple\t10.0.0.5:80\tavailable\t1\t7\t0\t30010\t0\t0\t81474355\t10066330\t\
                  8130.813000\t3050.250000\t1699812800\tnone\t-\t30100\t1\t30000\t50\t40\t9\t\
-                 120.500000\t2\n\
+                 120.500000\t2\t0\n\
                  shop\tbirch\t10.0.0.6:80\tdown\t2\t5\t10\t10201\t4\t1\t26843546\t3250586\t\
                  2752.920000\t2952.000000\t1699999808\ttold\t-\t10300\t0\t10200\t0\t0\t1\t\
-                 60.250000\t0\n{stopped}"
+                 60.250000\t0\t0\n{stopped}"
             )
         );
-        assert!(lines.lines().all(|line| line.split('\t').count() == 25));
+        assert!(lines.lines().all(|line| line.split('\t').count() == 26));
     }
 
     #[test]

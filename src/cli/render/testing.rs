@@ -37,6 +37,7 @@ pub(super) fn shop() -> RunningService {
         refused_deny: 2,
         refused_allow: 1,
         no_backend: 1,
+        ..ServiceNumbers::default()
     };
     let snapshot = ServiceSnapshot {
         header: header(),
@@ -99,6 +100,7 @@ fn maple() -> (BackendFacts, BackendNumbers) {
         replies: [1, 30_000, 50, 40, 9],
         first_byte_microseconds: 120_500_000,
         aborted: 2,
+        log_dropped: 0,
         ..BackendNumbers::at_start(NOW - 187_200)
     };
     (facts, numbers)

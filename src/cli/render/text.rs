@@ -57,6 +57,8 @@ pub(super) fn services(config: &Config) -> String {
 fn push_running(out: &mut String, running: &RunningService, now: u64, style: TextStyle) {
     out.push_str(&identity_line(running, style));
     out.push_str(&numbers_line(running));
+    out.push_str(&lists_line(running, now));
+    out.push_str(&dropped_line(running));
     let backends = running.snapshot.backends.iter();
     let rows: Vec<_> = backends.map(|backend| row(backend, now, style)).collect();
     let headings = HEADINGS.map(str::to_owned);
@@ -112,6 +114,75 @@ fn numbers_line(running: &RunningService) -> String {
         numbers.refused_deny.saturating_add(numbers.refused_allow),
         numbers.no_backend,
     )
+}
+
+/// The access lists, if there are any: `  allow 3 filters (read 5m10s ago,
+/// refused 2), deny 1 filter (refused 0)`.
+fn lists_line(running: &RunningService, now: u64) -> String {
+    let (_, numbers) = &running.snapshot.service.value;
+    let sides = [
+        (
+            "deny",
+            numbers.deny_filters,
+            numbers.deny_read,
+            numbers.refused_deny,
+        ),
+        (
+            "allow",
+            numbers.allow_filters,
+            numbers.allow_read,
+            numbers.refused_allow,
+        ),
+    ];
+    let lists = sides
+        .into_iter()
+        .filter(|&(_, filters, read, _)| filters > 0 || read > 0);
+    let lists = lists.map(|(side, filters, read, refused)| {
+        let filters = counted(filters, "filter");
+        let read = match read {
+            0 => String::new(),
+            at => format!("read {} ago, ", amount::age(now.saturating_sub(at))),
+        };
+        format!("{side} {filters} ({read}refused {refused})")
+    });
+    indented(&lists.collect::<Vec<_>>().join(", "))
+}
+
+/// What was dropped because somebody was too slow; empty as long as nothing was.
+fn dropped_line(running: &RunningService) -> String {
+    let (_, numbers) = &running.snapshot.service.value;
+    let backends = running.snapshot.backends.iter();
+    let blocks = backends.fold(0_u64, |sum, backend| {
+        sum.saturating_add(backend.value.1.log_dropped)
+    });
+    let dropped = [
+        (numbers.hooks_dropped, "hook"),
+        (numbers.helper_dropped, "line to helpers"),
+        (blocks, "log block"),
+    ];
+    let dropped = dropped.into_iter().filter(|&(count, _)| count > 0);
+    let dropped: Vec<_> = dropped.map(|(count, what)| counted(count, what)).collect();
+    match dropped.is_empty() {
+        true => String::new(),
+        false => indented(&format!("dropped {}", dropped.join(", "))),
+    }
+}
+
+/// `1 filter`, `2 filters`, `2 lines to helpers`.
+fn counted(count: u64, what: &str) -> String {
+    match (count, what.split_once(' ')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(("line", rest))) => format!("{count} lines {rest}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+/// A line below the first one; nothing for no text.
+fn indented(text: &str) -> String {
+    match text.is_empty() {
+        true => String::new(),
+        false => format!("  {text}\n"),
+    }
 }
 
 fn row(backend: &Record<(BackendFacts, BackendNumbers)>, now: u64, style: TextStyle) -> Row {

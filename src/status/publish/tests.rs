@@ -35,7 +35,7 @@ fn header_has_the_bytes_of_the_specification() {
     let mut expected = Expected(vec![0; 256]);
     expected.text(0, "XRSTATUS");
     expected.u32(8, 1);
-    expected.u32(12, 0);
+    expected.u32(12, 1);
     expected.u64(16, 768 + 2 * 512);
     expected.u32(24, key);
     expected.u32(28, std::process::id());
@@ -69,6 +69,12 @@ fn service_record_has_the_bytes_of_the_specification() {
         (184, 10),
         (192, 14),
         (200, 18),
+        (208, 22),
+        (216, 26),
+        (224, 30),
+        (232, 34),
+        (240, 38),
+        (248, 42),
     ] {
         expected.u64(offset, value);
     }
@@ -95,8 +101,8 @@ fn backend_record_has_the_bytes_of_the_specification() {
         expected.u64(offset, 6 * factor);
     }
     expected.u64(416, 9.0f64.to_bits());
-    for (turn, offset) in (424..=424).chain((440..=496).step_by(8)).enumerate() {
-        let factor = [15, 17, 19, 21, 23, 25, 27, 29, 31][turn];
+    for (turn, offset) in (424..=424).chain((440..=504).step_by(8)).enumerate() {
+        let factor = [15, 17, 19, 21, 23, 25, 27, 29, 31, 33][turn];
         expected.u64(offset, 6 * factor);
     }
     assert_eq!(bytes_of(key)[1280..1792], expected.0);

@@ -19,13 +19,15 @@ fn running_service_in_json_has_the_fields_of_the_specification() {
          \"type\":\"http\",\"bindto\":\"any\",\"port\":8443,\"dispatchmode\":\"bysize over 4\",\
          \"pid\":2817,\"started\":1699812800,\"active\":12,\"maxconnections\":300,\
          \"accepted\":40211,\"refused_deny\":2,\"refused_allow\":1,\"no_backend\":1,\
+         \"allow_filters\":0,\"deny_filters\":0,\"allow_read\":0,\"deny_read\":0,\
+         \"hooks_dropped\":0,\"helper_dropped\":0,\
          \"backends\":[{\"name\":\"maple\",\"server\":\"10.0.0.5:80\",\"state\":\"available\",\
          \"weight\":1,\"active\":7,\"maxconnections\":0,\"total\":30010,\"failures\":0,\
          \"consecutive\":0,\"bytes_to_client\":81474355,\"bytes_to_backend\":10066330,\
          \"seconds\":8130.813000,\"usage\":3050.250000,\"since\":1699812800,\"reason\":\"none\",\
          \"errno_name\":\"ECONNREFUSED\",\"requests\":30100,\"replies_1xx\":1,\
          \"replies_2xx\":30000,\"replies_3xx\":50,\"replies_4xx\":40,\"replies_5xx\":9,\
-         \"first_byte_seconds\":120.500000,\"aborted\":2}]}]}\n"
+         \"first_byte_seconds\":120.500000,\"aborted\":2,\"log_dropped\":0}]}]}\n"
     );
 }
 
@@ -70,13 +72,15 @@ fn running_service_in_xml_has_the_same_fields() {
          <service name=\"shop\" running=\"true\" type=\"http\" bindto=\"any\" port=\"8443\" \
          dispatchmode=\"bysize over 4\" pid=\"2817\" started=\"1699812800\" active=\"12\" \
          maxconnections=\"300\" accepted=\"40211\" refused_deny=\"2\" refused_allow=\"1\" \
-         no_backend=\"1\">\n    \
+         no_backend=\"1\" allow_filters=\"0\" deny_filters=\"0\" allow_read=\"0\" \
+         deny_read=\"0\" hooks_dropped=\"0\" helper_dropped=\"0\">\n    \
          <backend name=\"birch\" server=\"10.0.0.6:80\" state=\"down?\" weight=\"2\" active=\"5\" \
          maxconnections=\"10\" total=\"10201\" failures=\"4\" consecutive=\"1\" \
          bytes_to_client=\"26843546\" bytes_to_backend=\"3250586\" seconds=\"2752.920000\" \
          usage=\"2952.000000\" since=\"1699999808\" reason=\"told\" requests=\"10300\" \
          replies_1xx=\"0\" replies_2xx=\"10200\" replies_3xx=\"0\" replies_4xx=\"0\" \
-         replies_5xx=\"1\" first_byte_seconds=\"60.250000\" aborted=\"0\"/>\n  \
+         replies_5xx=\"1\" first_byte_seconds=\"60.250000\" aborted=\"0\" \
+         log_dropped=\"0\"/>\n  \
          </service>\n\
          </crossroads>\n"
     );

@@ -27,6 +27,38 @@ shop: type http, bindto any, port 8443, dispatchmode bysize over 4, pid 2817
 }
 
 #[test]
+fn access_lists_have_a_line_with_sizes_age_and_refusals() {
+    let mut shop = shop();
+    let numbers = &mut shop.snapshot.service.value.1;
+    (numbers.deny_filters, numbers.allow_filters) = (1, 100_000);
+    numbers.allow_read = 1_699_999_690;
+
+    let expected = "  deny 1 filter (refused 2), allow 100000 filters (read 5m10s ago, refused 1)";
+    assert_eq!(lines(shop)[2], expected);
+}
+
+#[test]
+fn list_that_was_read_and_is_empty_is_told() {
+    let mut shop = shop();
+    shop.snapshot.service.value.1.deny_read = 1_699_999_999;
+
+    assert_eq!(lines(shop)[2], "  deny 0 filters (read 1s ago, refused 2)");
+}
+
+#[test]
+fn what_was_dropped_has_a_line_of_its_own() {
+    let mut shop = shop();
+    let numbers = &mut shop.snapshot.service.value.1;
+    (numbers.hooks_dropped, numbers.helper_dropped) = (1, 40);
+    for backend in &mut shop.snapshot.backends {
+        backend.value.1.log_dropped = 3;
+    }
+
+    let expected = "  dropped 1 hook, 40 lines to helpers, 6 log blocks";
+    assert_eq!(lines(shop)[2], expected);
+}
+
+#[test]
 fn no_limit_leaves_the_active_number_alone() {
     let mut shop = shop();
     shop.snapshot.service.value.0.max_connections = 0;
