@@ -169,6 +169,56 @@ pub enum Event<'a> {
         /// The exit status.
         status: i32,
     },
+    /// A hook could not be started.
+    HookNotRun {
+        /// The back end.
+        backend: AtBackend<'a>,
+        /// `onstart`, `onend` or `onfail`.
+        hook: &'a str,
+        /// Why: what the system said of the program or of its account.
+        error: &'a io::Error,
+    },
+    /// Hooks that still waited were dropped by a stop.
+    HooksAbandoned {
+        /// How many.
+        hooks: usize,
+    },
+    /// A resident program ended, or was ended, and is started again.
+    HelperEnded {
+        /// The service.
+        service: InService<'a>,
+        /// `handler` or `onevents`.
+        role: &'static str,
+        /// Why, a text with few variants.
+        reason: &'a str,
+        /// How long it stays away.
+        pause: Duration,
+    },
+    /// A resident program does not read what it is told; lines were dropped.
+    HelperBehind {
+        /// The service.
+        service: InService<'a>,
+        /// `handler` or `onevents`.
+        role: &'static str,
+    },
+    /// A log of traffic could not be opened for a connection.
+    LogNotOpened {
+        /// The back end.
+        backend: AtBackend<'a>,
+        /// The file.
+        file: &'a str,
+        /// What the system said.
+        error: &'a io::Error,
+    },
+    /// Blocks of traffic were not logged.
+    LogDropped {
+        /// The back end.
+        backend: AtBackend<'a>,
+        /// The file.
+        file: &'a str,
+        /// Why: a full queue, or what the system said of a write.
+        reason: &'a str,
+    },
     /// A client reset its connection before a back end was connected.
     Aborted {
         /// The service.
@@ -219,6 +269,8 @@ pub enum Event<'a> {
         backend: AtBackend<'a>,
         /// Number of the client connection.
         connection: ConnectionId,
+        /// The client.
+        client: ClientAddr,
         /// Why.
         failure: ConnectFailure,
     },

@@ -52,6 +52,12 @@ pub fn describe(event: &Event<'_>, wanted: Wanted, clock: &Clock, say: &mut Say<
         | Event::HandlerFailed { .. }
         | Event::HookOverdue { .. }
         | Event::HookDropped { .. }
+        | Event::HookNotRun { .. }
+        | Event::HooksAbandoned { .. }
+        | Event::HelperEnded { .. }
+        | Event::HelperBehind { .. }
+        | Event::LogNotOpened { .. }
+        | Event::LogDropped { .. }
         | Event::Fault { .. } => describe_trouble(event, say),
         Event::Accepted { service, .. }
         | Event::Aborted { service, .. }

@@ -101,6 +101,7 @@ impl WorkerHost {
         self.shared.sink.emit(&Event::ConnectFailed {
             backend: table.at(slot.backend()),
             connection: session.connection,
+            client: session.client,
             failure,
         });
         slot.failed(failure);

@@ -56,6 +56,7 @@ pub(super) fn describe_attempt(event: &Event<'_>, say: &mut Say<'_>) {
             backend,
             connection,
             failure,
+            ..
         } => {
             let (at, reason) = (At(backend), failure.reason);
             let text = format_args!("{at}: connection {connection} connect failed: {reason}");

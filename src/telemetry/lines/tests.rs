@@ -285,6 +285,46 @@ fn trouble_that_traffic_causes_is_marked_as_repeating() {
             },
             "warning* shop maple: hook queue full, onstart and onend dropped",
         ),
+        (
+            Event::HookNotRun {
+                backend,
+                hook: "onend",
+                error: &error,
+            },
+            "error* shop maple: cannot run onend: no buffer space available",
+        ),
+        (
+            Event::HelperEnded {
+                service,
+                role: "handler",
+                reason: "exit status 1",
+                pause: Duration::from_millis(100),
+            },
+            "warning* shop: handler: exit status 1, started again in 0.1 s",
+        ),
+        (
+            Event::HelperBehind {
+                service,
+                role: "onevents",
+            },
+            "warning* shop: onevents does not read, lines dropped",
+        ),
+        (
+            Event::LogNotOpened {
+                backend,
+                file: "/var/log/maple",
+                error: &error,
+            },
+            "warning* shop maple: cannot open /var/log/maple: no buffer space available",
+        ),
+        (
+            Event::LogDropped {
+                backend,
+                file: "/var/log/maple",
+                reason: "queue full",
+            },
+            "warning* shop maple: blocks not logged in /var/log/maple: queue full",
+        ),
         (Event::Fault { what: "x" }, "error* internal fault: x"),
     ] {
         assert_eq!(said(&event, QUIET), [text]);
@@ -356,6 +396,7 @@ fn lines_about_one_connection_are_said_when_their_block_or_the_run_is_verbose() 
             Event::ConnectFailed {
                 backend,
                 connection,
+                client,
                 failure,
             },
             "info shop maple: connection 0000001 connect failed: refused",

@@ -41,6 +41,24 @@ pub(super) fn describe_trouble(event: &Event<'_>, say: &mut Say<'_>) {
             };
             say(Warning, Some(subject), text);
         }
+        Event::HelperEnded {
+            service,
+            role,
+            reason,
+            pause,
+        } => {
+            let (name, seconds) = (service.name, pause.as_secs_f64());
+            let text = format_args!("{name}: {role}: {reason}, started again in {seconds} s");
+            of(Warning, service, role, text);
+        }
+        Event::HelperBehind { service, role } => {
+            let text = format_args!("{}: {role} does not read, lines dropped", service.name);
+            of(Warning, service, "helper behind", text);
+        }
+        Event::HooksAbandoned { hooks } => {
+            let text = format_args!("{hooks} hooks dropped by the stop");
+            say(Warning, None, text);
+        }
         Event::Fault { what } => {
             let subject = Subject {
                 kind: "fault",
@@ -87,6 +105,30 @@ fn describe_backend_trouble(event: &Event<'_>, say: &mut Say<'_>) {
         Event::HookDropped { backend, hook } => {
             let text = format_args!("{}: hook queue full, {hook} dropped", At(backend));
             at(Level::Warning, backend, "hook dropped", text);
+        }
+        Event::HookNotRun {
+            backend,
+            hook,
+            error,
+        } => {
+            let text = format_args!("{}: cannot run {hook}: {}", At(backend), Plain(error));
+            at(Level::Error, backend, "hook not run", text);
+        }
+        Event::LogNotOpened {
+            backend,
+            file,
+            error,
+        } => {
+            let text = format_args!("{}: cannot open {file}: {}", At(backend), Plain(error));
+            at(Level::Warning, backend, "log not opened", text);
+        }
+        Event::LogDropped {
+            backend,
+            file,
+            reason,
+        } => {
+            let text = format_args!("{}: blocks not logged in {file}: {reason}", At(backend));
+            at(Level::Warning, backend, "log dropped", text);
         }
         _ => {}
     }
