@@ -140,6 +140,39 @@ impl Seconds {
     }
 }
 
+/// Milliseconds as a file gives them, 1 to 60000 (a minute).
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Milliseconds(NonZeroU16);
+
+/// What an answer of a persistent handler may take: 250 ms.
+impl Default for Milliseconds {
+    fn default() -> Self {
+        const QUARTER: NonZeroU16 = NonZeroU16::new(250).unwrap();
+        Self(QUARTER)
+    }
+}
+
+impl Milliseconds {
+    /// The greatest number of milliseconds a directive accepts: a minute.
+    pub const MAX: u16 = 60_000;
+
+    /// Takes `value`, or `None` outside 1 to [`Milliseconds::MAX`].
+    pub fn new(value: u32) -> Option<Self> {
+        let value = u16::try_from(value).ok().filter(|&ms| ms <= Self::MAX)?;
+        NonZeroU16::new(value).map(Self)
+    }
+
+    /// The number as it was written.
+    pub fn get(self) -> u16 {
+        self.0.get()
+    }
+
+    /// The time.
+    pub fn duration(self) -> Duration {
+        Duration::from_millis(u64::from(self.0.get()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +196,14 @@ mod tests {
         assert_eq!(Percent::new(101), Err(PercentError));
         assert_eq!(Percent::new(20).map(Percent::remainder), Ok(0.8));
         assert_eq!(Percent::new(100).map(Percent::remainder), Ok(0.0));
+    }
+
+    #[test]
+    fn milliseconds_begin_at_one_and_end_at_a_minute() {
+        assert_eq!(Milliseconds::new(0), None);
+        assert_eq!(Milliseconds::new(60_001), None);
+        let most = Milliseconds::new(60_000).map(Milliseconds::duration);
+        assert_eq!(most, Some(Duration::from_secs(60)));
     }
 
     #[test]

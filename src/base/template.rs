@@ -17,6 +17,9 @@ pub enum TemplateKind {
     Hook,
     /// The command of an external handler, which has no current back end.
     Handler,
+    /// The command of a program that lives as long as its service: it has
+    /// neither a current back end nor a client.
+    Resident,
     /// A header text.
     Header,
 }
@@ -70,6 +73,8 @@ pub struct Reference {
 pub enum TemplateIssue {
     /// `%a`, `%b` or `%w` where there is no current back end; it gives nothing.
     NoCurrentBackend(Range<usize>),
+    /// `%r` where there is no client; it gives nothing.
+    NoClient(Range<usize>),
     /// Digits that none of `a`, `b`, `w` follows; they stand for themselves.
     BareNumber(Range<usize>),
 }
@@ -78,7 +83,9 @@ impl TemplateIssue {
     /// The bytes of the specifier in the text.
     pub fn place(&self) -> Range<usize> {
         match self {
-            Self::NoCurrentBackend(place) | Self::BareNumber(place) => place.clone(),
+            Self::NoCurrentBackend(place) | Self::NoClient(place) | Self::BareNumber(place) => {
+                place.clone()
+            }
         }
     }
 }
@@ -184,11 +191,14 @@ impl Parser<'_> {
 
     fn letter(&mut self, start: usize, letter: u8, kind: TemplateKind) {
         if let Some(field) = BackendField::of(letter) {
-            if kind == TemplateKind::Handler {
+            if matches!(kind, TemplateKind::Handler | TemplateKind::Resident) {
                 self.issues
                     .push(TemplateIssue::NoCurrentBackend(start..self.at));
             }
             return self.pieces.push(Piece::Current(field));
+        }
+        if letter == b'r' && kind == TemplateKind::Resident {
+            self.issues.push(TemplateIssue::NoClient(start..self.at));
         }
         let piece = match letter {
             b'e' => Piece::Epoch,

@@ -1,11 +1,13 @@
 //! From drafts without errors to the model.
 
 use super::directives::Slot;
-use super::draft::{BackendDraft, ListDraft, ServiceDraft, Value};
-use super::model::{Backend, BindTo, Config, HeaderInspection, Service, ServiceKind};
+use super::draft::{BackendDraft, ListDraft, ServiceDraft, Settings, Value};
+use super::model::{
+    Backend, BindTo, Capture, CaptureRotation, Config, HeaderInspection, Service, ServiceKind,
+};
 use crate::base::endpoint::Endpoint;
 use crate::base::name::{BackendName, ServiceName};
-use crate::base::quantity::{ConnectionLimit, Percent, Seconds, Weight};
+use crate::base::quantity::{ConnectionLimit, Milliseconds, Percent, Seconds, Weight};
 use crate::base::text::Text;
 use crate::policy::dispatch::DispatchMode;
 
@@ -41,6 +43,8 @@ fn service(draft: &ServiceDraft, text: &str) -> Option<Service> {
         verbosity: settings.flag(Slot::Verbosity).unwrap_or(false),
         dispatch,
         handler,
+        handler_timeout: handler_timeout(settings),
+        on_events: own(Slot::OnEvents),
         reviving_interval: seconds(settings.number(Slot::RevivingInterval)),
         max_connections: limit(settings.number(Slot::MaxConnections)),
         backlog: u16::try_from(settings.number(Slot::Backlog).unwrap_or(0)).unwrap_or(0),
@@ -53,6 +57,8 @@ fn service(draft: &ServiceDraft, text: &str) -> Option<Service> {
         user_account: own(Slot::UserAccount),
         traffic_log: own(Slot::TrafficLog),
         throughput_log: own(Slot::ThroughputLog),
+        capture: capture(settings),
+        capture_rotation: capture_rotation(settings),
         backends: backends.collect::<Option<Vec<_>>>()?,
     })
 }
@@ -95,9 +101,33 @@ fn backend(draft: &BackendDraft) -> Option<Backend> {
         on_fail: own(Slot::OnFail),
         traffic_log: own(Slot::TrafficLog),
         throughput_log: own(Slot::ThroughputLog),
+        capture: capture(settings),
         sticky_cookie: own(Slot::StickyCookie),
         headers: headers.map(|header| header.header.clone()).collect(),
     })
+}
+
+fn handler_timeout(settings: &Settings) -> Milliseconds {
+    settings
+        .number(Slot::HandlerTimeout)
+        .and_then(Milliseconds::new)
+        .unwrap_or_default()
+}
+
+fn capture(settings: &Settings) -> Option<Capture> {
+    match settings.value(Slot::Capture) {
+        Some(Value::Capture(capture)) => Some((**capture).clone()),
+        _ => None,
+    }
+}
+
+fn capture_rotation(settings: &Settings) -> CaptureRotation {
+    let default = CaptureRotation::default();
+    let number = |slot, default| settings.number(slot).unwrap_or(default);
+    CaptureRotation {
+        size: number(Slot::CaptureSize, default.size),
+        files: number(Slot::CaptureFiles, default.files),
+    }
 }
 
 fn seconds(given: Option<u32>) -> Seconds {

@@ -17,6 +17,7 @@ use super::directives::Slot;
 use super::draft::{BackendDraft, ServiceDraft, Setting, Value};
 use super::findings::{Finding, Findings};
 use super::lower::Drafts;
+use super::model::HandlerKind;
 use super::source::SourceMap;
 use super::string;
 use crate::base::template::{Template, TemplateIssue, TemplateKind};
@@ -140,14 +141,19 @@ fn templates(service: &ServiceDraft, text: &str, findings: &mut Findings) {
         template(value, (argument, text), kind, service, findings);
     };
     if let Some(setting) = service.settings.find(Slot::DispatchMode)
-        && let Value::Mode(_, Some(command)) = &setting.value
+        && let Value::Mode(_, Some(handler)) = &setting.value
     {
-        checker(
-            command.as_bytes(),
-            setting.argument,
-            TemplateKind::Handler,
-            findings,
-        );
+        let kind = match handler.kind {
+            HandlerKind::Classic => TemplateKind::Handler,
+            HandlerKind::Persistent => TemplateKind::Resident,
+        };
+        checker(handler.command.as_bytes(), setting.argument, kind, findings);
+    }
+    if let Some(setting) = service.settings.find(Slot::OnEvents)
+        && let Value::Text(command) = &setting.value
+    {
+        let kind = TemplateKind::Resident;
+        checker(command.as_bytes(), setting.argument, kind, findings);
     }
     for backend in &service.backends {
         for setting in hooks(backend) {
@@ -185,11 +191,12 @@ fn template(
     let (template, issues) = Template::parse(value, kind);
     let count = service.backends.len();
     // The first `%` of the value and that of the raw text correspond even where
-    // the value was given another beginning (`insertcookie`).
+    // the value was given another beginning (`insertcookie`) or lost it
+    // (`externalhandler persistent`).
     let shift = shift(value, argument.of(text));
     let place = |range: std::ops::Range<usize>| {
         let raw = argument.of(text);
-        let start = string::locate(raw, range.start.saturating_sub(shift));
+        let start = string::locate(raw, range.start.saturating_add_signed(-shift));
         let start = argument.start + start.min(raw.len());
         Span {
             start,
@@ -210,8 +217,9 @@ fn template(
     for issue in issues {
         let message = match issue {
             TemplateIssue::NoCurrentBackend(_) => {
-                "a handler has no current back end: this gives nothing"
+                "there is no current back end: this gives nothing"
             }
+            TemplateIssue::NoClient(_) => "there is no client: this gives nothing",
             TemplateIssue::BareNumber(_) => {
                 "none of `a`, `b`, `w` follows: the digits stand for themselves"
             }
@@ -220,9 +228,9 @@ fn template(
     }
 }
 
-/// How many bytes were put before the value that stands in the raw text; they
-/// are ASCII.
-fn shift(value: &[u8], raw: &str) -> usize {
+/// How many bytes were put before the value that stands in the raw text, less
+/// those that were taken away there; they are ASCII.
+fn shift(value: &[u8], raw: &str) -> isize {
     let written = super::source::to_bytes(&string::value(raw));
-    value.len().saturating_sub(written.len())
+    value.len().cast_signed() - written.len().cast_signed()
 }

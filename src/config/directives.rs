@@ -58,6 +58,8 @@ pub enum Mark {
     Documented,
     /// No published text settles it.
     Decided,
+    /// The original is not known to have had anything like it.
+    Ours,
 }
 
 /// Which setting of a block a directive changes. Retired words change that of
@@ -91,6 +93,11 @@ pub enum Slot {
     OnStart,
     OnEnd,
     OnFail,
+    OnEvents,
+    HandlerTimeout,
+    Capture,
+    CaptureSize,
+    CaptureFiles,
     StickyCookie,
     Header,
 }
@@ -200,6 +207,11 @@ impl Directive {
         self
     }
 
+    const fn ours(mut self) -> Self {
+        self.mark = Mark::Ours;
+        self
+    }
+
     const fn later(mut self) -> Self {
         self.in_effect = false;
         self
@@ -290,6 +302,16 @@ pub static DIRECTIVES: &[Directive] = &[
         "file with the clients that may not connect").later(),
     row("useraccount", S, Slot::UserAccount, Argument::Text, "ACCOUNT",
         "account that external programs run as").later(),
+    row("handlertimeout", S, Slot::HandlerTimeout, Argument::Number(1, 60_000), "MILLISECONDS",
+        "how long a persistent handler may take for one answer")
+        .unit("ms").default("250").ours().later(),
+    row("onevents", S, Slot::OnEvents, Argument::Text, "COMMAND",
+        "long-lived program that is told of every connection").ours().later(),
+    row("capturesize", S, Slot::CaptureSize, Argument::Number(0, 1_048_576), "MEBIBYTES",
+        "size at which a capture goes on in a new file; 0 is never")
+        .unit("MiB").default("100").ours().later(),
+    row("capturefiles", S, Slot::CaptureFiles, Argument::Number(1, 1_000), "NUMBER",
+        "how many files of a capture are kept").unit("files").default("10").ours().later(),
     row("server", B, Slot::Server, Argument::Text, "HOST[:PORT]",
         "address of the back end; required"),
     row("port", B, Slot::Port, Argument::Number(1, 65_535), "NUMBER",
@@ -312,6 +334,8 @@ pub static DIRECTIVES: &[Directive] = &[
         "hex dump of all traffic").later(),
     row("throughputlog", BS, Slot::ThroughputLog, Argument::Text, "FILE",
         "one line for each block read").later(),
+    row("capture", BS, Slot::Capture, Argument::Text, "FILE [SNAPLEN] [when FILTER...]",
+        "traffic as packets, for Wireshark").ours().later(),
     row("stickycookie", B, Slot::StickyCookie, Argument::Text, "NAME=VALUE",
         "cookie that leads a request to this back end").later(),
     row("addserverheader", B, Slot::Header, Argument::Text, "\"NAME: VALUE\"",
@@ -360,10 +384,16 @@ pub fn rows(word: &str) -> impl Iterator<Item = &'static Directive> {
     DIRECTIVES.iter().filter(move |row| row.word == word)
 }
 
-/// Whether `word` is a directive word of any level, retired ones included. No
-/// service and no back end may be called so.
+/// Whether `word` is a directive word of any level, retired ones included.
 pub fn is_directive_word(word: &str) -> bool {
     rows(word).next().is_some()
+}
+
+/// Whether no service, back end or symbol may be called `word`: a directive
+/// word that the original may have had. Words of ours may be names, since they
+/// may be names in old files.
+pub fn is_reserved_word(word: &str) -> bool {
+    rows(word).any(|row| row.mark != Mark::Ours)
 }
 
 /// The words that are in use at `level`, in table order, without retired ones.

@@ -2,7 +2,7 @@
 
 use super::ast::{Span, Spanned};
 use super::directives::{Directive, Slot};
-use super::model::{BindTo, HeaderDirective, HeaderInspection};
+use super::model::{BindTo, Capture, Handler, HeaderDirective, HeaderInspection};
 use crate::base::endpoint::Host;
 use crate::base::text::Text;
 use crate::policy::access::Filter;
@@ -21,10 +21,12 @@ pub(super) enum Value {
     Inspection(HeaderInspection),
     /// `bindto`.
     Bind(BindTo),
-    /// `dispatchmode`, with the command of a handler.
-    Mode(DispatchMode, Option<Text>),
+    /// `dispatchmode`, with the program of a handler.
+    Mode(DispatchMode, Option<Handler>),
     /// `server`.
     Server(Host, Option<u16>),
+    /// `capture`.
+    Capture(Box<Capture>),
     /// A generic string.
     Text(Text),
 }
@@ -46,7 +48,7 @@ pub(super) struct Setting {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
     list: Vec<Setting>,
-    faulty: u32,
+    faulty: u64,
 }
 
 impl Settings {
@@ -113,7 +115,7 @@ impl Settings {
     }
 }
 
-const _: () = assert!(Slot::COUNT <= 32, "one bit of `faulty` for each slot");
+const _: () = assert!(Slot::COUNT <= 64, "one bit of `faulty` for each slot");
 
 /// A header directive with its place.
 #[derive(Clone, Debug)]

@@ -5,7 +5,9 @@ mod settings;
 
 use super::ast::{End, Item, Span, Spanned, Statement};
 use super::diagnostic::Code;
-use super::directives::{self, Argument, Directive, Level, Slot, is_directive_word, nearest_at};
+use super::directives::{
+    self, Argument, Directive, Level, Slot, is_directive_word, is_reserved_word, nearest_at,
+};
 use super::draft::{BackendDraft, ListDraft, ServiceDraft, Setting, Settings, Value};
 use super::findings::{Finding, Findings};
 use super::source::{LOST, is_stand_in, quoted};

@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::base::endpoint::Endpoint;
 use crate::base::name::{BackendName, ServiceName};
-use crate::base::quantity::{ConnectionLimit, Percent, Seconds, Weight};
+use crate::base::quantity::{ConnectionLimit, Milliseconds, Percent, Seconds, Weight};
 use crate::base::text::Text;
+use crate::policy::access::FilterList;
 use crate::policy::dispatch::DispatchMode;
 
 /// A whole configuration that was found free of errors.
@@ -35,8 +36,12 @@ pub struct Service {
     pub verbosity: bool,
     /// How a back end is chosen.
     pub dispatch: DispatchMode,
-    /// Command line of `dispatchmode externalhandler`, else `None`.
-    pub handler: Option<Text>,
+    /// Program of `dispatchmode externalhandler`, else `None`.
+    pub handler: Option<Handler>,
+    /// How long a persistent handler may take for one answer.
+    pub handler_timeout: Milliseconds,
+    /// Program that is told of every connection.
+    pub on_events: Option<Text>,
     /// How often an unavailable back end is probed; 0 = never.
     pub reviving_interval: Seconds,
     /// Limit of client connections.
@@ -61,6 +66,10 @@ pub struct Service {
     pub traffic_log: Option<Text>,
     /// Default `throughputlog` of the back ends.
     pub throughput_log: Option<Text>,
+    /// Default `capture` of the back ends.
+    pub capture: Option<Capture>,
+    /// How captures of this service go on in new files.
+    pub capture_rotation: CaptureRotation,
     /// At least one, in order of definition.
     pub backends: Vec<Backend>,
 }
@@ -87,6 +96,78 @@ impl Service {
         backend
             .connection_timeout
             .unwrap_or(self.connection_timeout)
+    }
+}
+
+/// The program of `dispatchmode externalhandler`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Handler {
+    /// How it is run.
+    pub kind: HandlerKind,
+    /// Its command line, without the word `persistent`.
+    pub command: Text,
+}
+
+/// How an external handler is run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HandlerKind {
+    /// Once for each client; it prints the name of a back end.
+    Classic,
+    /// One process for the life of the service, asked line by line.
+    Persistent,
+}
+
+/// As it stands in the file: `persistent COMMAND` or `COMMAND`.
+impl std::fmt::Display for Handler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.kind == HandlerKind::Persistent {
+            f.write_str("persistent ")?;
+        }
+        write!(f, "{}", self.command)
+    }
+}
+
+/// `capture FILE [SNAPLEN] [when FILTER...]`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Capture {
+    /// The file.
+    pub file: Text,
+    /// Bytes that are kept of a packet, headers included; `None` = all.
+    pub snap_length: Option<u32>,
+    /// The clients whose traffic is captured; empty = all.
+    pub when: FilterList,
+}
+
+/// As it stands in the file, with the networks in full.
+impl std::fmt::Display for Capture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.file)?;
+        if let Some(length) = self.snap_length {
+            write!(f, " {length}")?;
+        }
+        for (index, filter) in self.when.filters().iter().enumerate() {
+            f.write_str(if index == 0 { " when" } else { "" })?;
+            write!(f, " {filter}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How a capture goes on in a new file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CaptureRotation {
+    /// MiB after which a new file begins; 0 = never.
+    pub size: u32,
+    /// How many files are kept, the one being written included; at least 1.
+    pub files: u32,
+}
+
+impl Default for CaptureRotation {
+    fn default() -> Self {
+        Self {
+            size: 100,
+            files: 10,
+        }
     }
 }
 
@@ -167,6 +248,8 @@ pub struct Backend {
     pub traffic_log: Option<Text>,
     /// Its own throughput log.
     pub throughput_log: Option<Text>,
+    /// Its own capture.
+    pub capture: Option<Capture>,
     /// The cookie that leads here, NAME=VALUE.
     pub sticky_cookie: Option<Text>,
     /// Header directives in file order.

@@ -7,7 +7,7 @@ use proptest::test_runner::RngSeed;
 use tempfile::TempDir;
 
 use super::diagnostic::{Colours, Severity, Which};
-use super::model::{HeaderInspection, ServiceKind};
+use super::model::{CaptureRotation, HandlerKind, HeaderInspection, ServiceKind};
 use super::*;
 use crate::base::text::Text;
 use crate::policy::dispatch::DispatchMode;
@@ -93,6 +93,58 @@ fn every_directive_reaches_the_model() {
     assert_eq!(backend.traffic_log, Some("/tt".into()));
     assert_eq!(backend.sticky_cookie, Some("lane=maple".into()));
     assert_eq!(backend.headers.len(), 2);
+}
+
+#[test]
+fn directives_of_ours_reach_the_model() {
+    let config = config(
+        "service desk { port 5900; dispatchmode externalhandler persistent /opt/pick  %1b;
+            onevents /opt/note; handlertimeout 40; capture /c; capturesize 5; capturefiles 2;
+            backend maple { server a:1;
+                capture \"/var/log/a b\" 96 when 10/8 2001:db8::/32; }
+            backend birch { server b:1; } }",
+    );
+
+    let service = &config.services[0];
+    let handler = service.handler.as_ref().unwrap();
+    assert_eq!(handler.kind, HandlerKind::Persistent);
+    assert_eq!(handler.command, Text::from("/opt/pick  %1b"));
+    assert_eq!(service.on_events, Some("/opt/note".into()));
+    assert_eq!(service.handler_timeout.get(), 40);
+    assert_eq!(service.capture.as_ref().unwrap().to_string(), "/c");
+    let rotation = CaptureRotation { size: 5, files: 2 };
+    assert_eq!(service.capture_rotation, rotation);
+    let capture = service.backends[0].capture.as_ref().unwrap();
+    assert_eq!(capture.file, Text::from("/var/log/a b"));
+    assert_eq!(capture.snap_length, Some(96));
+    assert_eq!(capture.when.filters().len(), 2);
+    assert_eq!(service.backends[1].capture, None);
+}
+
+#[test]
+fn faulty_capture_and_handler_say_what_is_wrong() {
+    for (statement, code) in [
+        ("capture /c 63;", "E08"),
+        ("capture /c 70000;", "E08"),
+        ("capture /c wehn 10/8;", "E09"),
+        ("capture /c when;", "E06"),
+        ("capture /c when 10.;", "E35"),
+        ("capture \"\" 96;", "E07"),
+        ("dispatchmode externalhandler persistent;", "E06"),
+        ("handlertimeout 0;", "E08"),
+        ("capturefiles 0;", "E08"),
+    ] {
+        let text = format!("service shop {{ port 8080; {statement} {BACKEND} }}");
+        assert_eq!(codes(&read(text.as_bytes())), [code], "{statement}");
+    }
+}
+
+#[test]
+fn words_of_ours_may_be_names_as_in_old_files() {
+    let config = config("service capture { port 8080; backend onevents { server 10.0.0.1:80; } }");
+
+    assert_eq!(config.services[0].name.as_str(), "capture");
+    assert_eq!(config.services[0].backends[0].name.as_str(), "onevents");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! From the tokens behind a directive word to its value.
 
+mod capture;
 mod mode;
 mod text;
 
@@ -15,13 +16,16 @@ use super::directives::{
 use super::draft::{HeaderDraft, Value};
 use super::findings::{Finding, Findings};
 use super::lower::bad_character;
-use super::model::{BindTo, HeaderAction, HeaderDirective, HeaderInspection, HeaderSide};
+use super::model::{
+    BindTo, Capture, Handler, HandlerKind, HeaderAction, HeaderDirective, HeaderInspection,
+    HeaderSide,
+};
 use super::source::{LOST, printable, quoted, to_bytes};
 use super::string;
 use super::suggest::nearest;
 use crate::base::endpoint::Endpoint;
 use crate::base::text::Text;
-use crate::policy::access::Filter;
+use crate::policy::access::{Filter, FilterList};
 use crate::policy::dispatch::{DispatchMode, Over, Stickiness};
 
 /// A directive with what follows it.

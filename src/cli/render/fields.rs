@@ -5,7 +5,7 @@ use nix::errno::Errno;
 
 use crate::base::text::Text;
 use crate::config::model::{
-    Backend, Config, HeaderAction, HeaderInspection, HeaderSide, Service, ServiceKind,
+    Backend, Capture, Config, HeaderAction, HeaderInspection, HeaderSide, Service, ServiceKind,
 };
 use crate::status::snapshot::{
     BackendFacts, BackendNumbers, Record, SegmentHeader, ServiceFacts, ServiceNumbers,
@@ -35,7 +35,7 @@ pub(super) fn kind(service: &Service) -> &'static str {
 /// The full text of the dispatch mode, with the command of a handler.
 pub(super) fn mode(service: &Service) -> String {
     match &service.handler {
-        Some(command) => format!("{} {command}", service.dispatch),
+        Some(handler) => format!("{} {handler}", service.dispatch),
         None => service.dispatch.to_string(),
     }
 }
@@ -192,6 +192,11 @@ fn configured_service(service: &Service) -> Object {
         ("useraccount", text(service.user_account.as_ref())),
         ("trafficlog", text(service.traffic_log.as_ref())),
         ("throughputlog", text(service.throughput_log.as_ref())),
+        ("handlertimeout", service.handler_timeout.get().into()),
+        ("onevents", text(service.on_events.as_ref())),
+        ("capture", capture(service.capture.as_ref())),
+        ("capturesize", service.capture_rotation.size.into()),
+        ("capturefiles", service.capture_rotation.files.into()),
         ("backends", Value::Objects("backend", backends.collect())),
     ])
 }
@@ -222,6 +227,8 @@ fn configured_backend(service: &Service, backend: &Backend) -> Object {
         ("stickycookie", text(backend.sticky_cookie.as_ref())),
     ];
     fields.extend(headers(backend));
+    let own = backend.capture.as_ref();
+    fields.push(("capture", capture(own.or(service.capture.as_ref()))));
     Object(fields)
 }
 
@@ -254,6 +261,10 @@ fn headers(backend: &Backend) -> impl Iterator<Item = (&'static str, Value)> {
 
 fn list(texts: &[Text]) -> Value {
     texts.iter().map(Text::to_lossy).collect::<Vec<_>>().into()
+}
+
+fn capture(capture: Option<&Capture>) -> Value {
+    capture.map(Capture::to_string).into()
 }
 
 fn text(text: Option<&Text>) -> Value {

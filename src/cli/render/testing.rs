@@ -4,11 +4,11 @@ use std::net::Ipv4Addr;
 
 use crate::base::endpoint::Endpoint;
 use crate::base::name::{BackendName, ServiceName};
-use crate::base::quantity::{ConnectionLimit, Percent, Seconds, Weight};
+use crate::base::quantity::{ConnectionLimit, Milliseconds, Percent, Seconds, Weight};
 use crate::base::state::{Reason, ShownState};
 use crate::config::model::{
-    Backend, BindTo, Config, HeaderAction, HeaderDirective, HeaderInspection, HeaderSide, Service,
-    ServiceKind,
+    Backend, BindTo, CaptureRotation, Config, Handler, HandlerKind, HeaderAction, HeaderDirective,
+    HeaderInspection, HeaderSide, Service, ServiceKind,
 };
 use crate::policy::dispatch::{DispatchMode, Over};
 use crate::status::snapshot::{
@@ -176,7 +176,10 @@ fn configured_shop() -> Service {
 fn configured_mail() -> Service {
     Service {
         bind: BindTo::Address("192.0.2.1".parse().unwrap()),
-        handler: Some("/opt/pick\t%1b %1a".into()),
+        handler: Some(Handler {
+            kind: HandlerKind::Classic,
+            command: "/opt/pick\t%1b %1a".into(),
+        }),
         shm_key_given: 77,
         backends: vec![backend("cedar", "mx.example:25")],
         ..service("mail", 25, DispatchMode::ExternalHandler)
@@ -204,6 +207,10 @@ fn service(name: &str, port: u16, dispatch: DispatchMode) -> Service {
         user_account: None,
         traffic_log: None,
         throughput_log: None,
+        handler_timeout: Milliseconds::default(),
+        on_events: None,
+        capture: None,
+        capture_rotation: CaptureRotation::default(),
         backends: Vec::new(),
     }
 }
@@ -223,6 +230,7 @@ fn backend(name: &str, server: &str) -> Backend {
         on_fail: None,
         traffic_log: None,
         throughput_log: None,
+        capture: None,
         sticky_cookie: None,
         headers: Vec::new(),
     }

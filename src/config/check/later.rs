@@ -14,9 +14,11 @@ fn instead(word: &str) -> &'static str {
         "type http" => ": bytes pass unread, as with `type any`",
         "dispatchmode externalhandler" => ": the mode is `roundrobin` until then",
         "allowfrom" | "denyfrom" | "allowfile" | "denyfile" => ": every client may connect",
-        "useraccount" => ": no external program is run",
+        "useraccount" | "onevents" | "handlertimeout" => ": no external program is run",
         "onstart" | "onend" | "onfail" => ": the command is not run",
-        "trafficlog" | "throughputlog" => ": nothing is logged there",
+        "trafficlog" | "throughputlog" | "capture" | "capturesize" | "capturefiles" => {
+            ": nothing is logged there"
+        }
         _ => "",
     }
 }

@@ -169,7 +169,7 @@ impl Lowerer<'_> {
             return None;
         }
         let why = match check_name(&value) {
-            Ok(()) if is_directive_word(&value) => Some("is a reserved word"),
+            Ok(()) if is_reserved_word(&value) => Some("is a reserved word"),
             Ok(()) => None,
             Err(NameError::TooLong) => Some("has more than 63 characters"),
             Err(_) => Some("is no name"),

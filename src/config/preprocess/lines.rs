@@ -144,7 +144,7 @@ impl Scanner<'_> {
         let leading = |c: char| c.is_ascii() && is_blank(c as u8);
         let start = word + (definition.len() - definition.trim_start_matches(leading).len());
         let place = FileSpan::new(file, start..start + symbol.len());
-        let usable = check_name(symbol).is_ok() && !directives::is_directive_word(symbol);
+        let usable = check_name(symbol).is_ok() && !directives::is_reserved_word(symbol);
         if symbol.is_empty() || !usable {
             let message = match symbol {
                 "" => "the symbol of `#define` is missing".to_owned(),

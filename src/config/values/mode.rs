@@ -9,9 +9,7 @@ impl Input<'_> {
             if found != "externalhandler" {
                 return fail(self.wrong_kind(found, span, MODES));
             }
-            let (text, argument) = self.text_value(findings)?;
-            let value = Value::Mode(DispatchMode::ExternalHandler, Some(text));
-            return Ok(Lowered::Value(value, argument));
+            return self.handler(findings);
         }
         let (mode, count) = match found {
             "roundrobin" => (DispatchMode::RoundRobin, 1),
@@ -37,6 +35,29 @@ impl Input<'_> {
             ..span
         };
         Ok(Lowered::Value(Value::Mode(mode, None), span))
+    }
+
+    /// `externalhandler COMMAND` and `externalhandler persistent COMMAND`.
+    fn handler(&self, findings: &mut Findings) -> Outcome<Lowered> {
+        let (text, argument) = self.text_value(findings)?;
+        let bytes = text.as_bytes();
+        let word = bytes.split(u8::is_ascii_whitespace).next().unwrap_or(b"");
+        let handler = match word {
+            b"persistent" => Handler {
+                kind: HandlerKind::Persistent,
+                command: Text::from(bytes[word.len()..].trim_ascii().to_vec()),
+            },
+            _ => Handler {
+                kind: HandlerKind::Classic,
+                command: text,
+            },
+        };
+        if handler.command.as_bytes().is_empty() {
+            let message = "the command behind `externalhandler persistent` is missing";
+            return fail(Finding::new(Code::E06, argument, message));
+        }
+        let value = Value::Mode(DispatchMode::ExternalHandler, Some(handler));
+        Ok(Lowered::Value(value, argument))
     }
 
     fn over(&self) -> Outcome<(Over, usize)> {

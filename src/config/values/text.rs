@@ -39,6 +39,7 @@ impl Input<'_> {
             Slot::Server => self.server(&value, span),
             Slot::StickyCookie => sticky_cookie(value, span),
             Slot::Header => self.header_text(&value, span),
+            Slot::Capture => self.capture(&value, span),
             _ => {
                 let text = Text::from(to_bytes(&value));
                 Ok(Lowered::Value(Value::Text(text), span))
