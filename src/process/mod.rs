@@ -3,8 +3,17 @@
 //! [`background`] leaves the terminal, [`signals`] hears what the daemon is
 //! told from outside, [`identity`] is what the system knows of this process,
 //! [`holder`] finds the process that is in the way of a listener.
+//!
+//! External programs are started by [`spawn`], as an [`account`] where one is
+//! given, on the thread of a [`runner`]: a [`handler`] once for each
+//! [`question`].
 
+pub mod account;
 pub mod background;
+pub mod handler;
 pub mod holder;
 pub mod identity;
+pub mod question;
+pub mod runner;
 pub mod signals;
+pub mod spawn;

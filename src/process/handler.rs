@@ -1,0 +1,221 @@
+//! The external dispatch handler in its classic form: one run for each
+//! question, whose first line of output is the answer.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::io::AsyncReadExt;
+use tokio::process::ChildStdout;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use crate::base::limits::HANDLER_OUTPUT;
+use crate::process::account::Account;
+use crate::process::question::{Answer, Fault, Question, Reply, Wake, question};
+use crate::process::spawn::{Program, Streams};
+
+/// Handlers that run at once; who asks more waits.
+///
+/// Source: decided (7.5).
+pub const HANDLERS_RUNNING: usize = 64;
+
+/// Runs handlers, a bounded number at once.
+#[derive(Clone, Debug)]
+pub struct Handlers {
+    runtime: Handle,
+    places: Arc<Semaphore>,
+    limit: Duration,
+}
+
+impl Handlers {
+    /// Handlers that run on `runtime`, each for at most `limit`, in which the
+    /// wait for a place counts.
+    pub fn new(runtime: Handle, limit: Duration) -> Self {
+        Self {
+            runtime,
+            places: Arc::new(Semaphore::new(HANDLERS_RUNNING)),
+            limit,
+        }
+    }
+
+    /// Runs `line` and calls `wake` when the answer is there. A question that
+    /// is dropped kills its handler.
+    ///
+    /// Source: documented (the answer on standard output), the rest decided
+    /// (7.5, 11.1, 11.3).
+    pub fn ask(&self, line: Vec<u8>, account: Option<Arc<Account>>, wake: Wake) -> Question {
+        let (question, reply) = question(wake);
+        let places = Arc::clone(&self.places);
+        let deadline = Instant::now() + self.limit;
+        self.runtime.spawn(async move {
+            run(&places, &line, account.as_deref(), deadline, reply).await;
+        });
+        question
+    }
+}
+
+async fn run(
+    places: &Semaphore,
+    line: &[u8],
+    account: Option<&Account>,
+    deadline: Instant,
+    mut reply: Reply,
+) {
+    let place = tokio::select! {
+        // The semaphore is never closed.
+        place = timeout_at(deadline, places.acquire()) => place.ok().and_then(Result::ok),
+        () = reply.withdrawn() => return,
+    };
+    if place.is_none() {
+        return reply.answer(Err(Fault::TimedOut));
+    }
+    let Ok(mut program) = Program::start(line, account, Streams::Output) else {
+        return reply.answer(Err(Fault::NotStarted));
+    };
+    let answer = tokio::select! {
+        answer = timeout_at(deadline, read(&mut program)) => {
+            answer.unwrap_or(Err(Fault::TimedOut))
+        }
+        () = reply.withdrawn() => Err(Fault::TimedOut),
+    };
+    // Harmless for one that has ended; what else is in its group goes with it.
+    program.signal(Signal::SIGKILL);
+    reply.answer(answer);
+    // The place is kept until the process is gone, so that it is reaped and
+    // the number of processes stays bounded.
+    let _ = program.ended().await;
+}
+
+/// What the handler says, when it has ended.
+async fn read(program: &mut Program) -> Answer {
+    let Some(mut output) = program.take_output() else {
+        return Err(Fault::NotStarted);
+    };
+    let mut text = Vec::new();
+    // A child of the handler may keep its output open after its end.
+    let ended = tokio::select! {
+        biased;
+        full = read_to_end(&mut output, &mut text) => {
+            full?;
+            None
+        }
+        status = program.ended() => Some(status),
+    };
+    let status = match ended {
+        Some(status) => {
+            read_what_is_there(&mut output, &mut text).await?;
+            status
+        }
+        None => program.ended().await,
+    };
+    judge(status.map_err(|_| Fault::NotStarted)?)?;
+    Ok(first_line(&text).to_vec())
+}
+
+async fn read_to_end(output: &mut ChildStdout, text: &mut Vec<u8>) -> Result<(), Fault> {
+    loop {
+        match output.read_buf(text).await {
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(_) if text.len() > HANDLER_OUTPUT => return Err(Fault::TooMuchOutput),
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Takes what a handler that has ended left in the pipe, and waits for no more.
+async fn read_what_is_there(output: &mut ChildStdout, text: &mut Vec<u8>) -> Result<(), Fault> {
+    tokio::select! {
+        biased;
+        full = read_to_end(output, text) => full,
+        () = tokio::task::yield_now() => Ok(()),
+    }
+}
+
+fn judge(status: ExitStatus) -> Result<(), Fault> {
+    match (status.success(), status.signal()) {
+        (true, _) => Ok(()),
+        (false, Some(_)) => Err(Fault::Killed),
+        (false, None) => Err(Fault::BadStatus),
+    }
+}
+
+/// The first line without the white space around it.
+fn first_line(text: &[u8]) -> &[u8] {
+    let line = text.split(|&byte| byte == b'\n').next();
+    line.unwrap_or_default().trim_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use crate::process::runner::Runner;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// What a handler of `line` answers within `limit`.
+    fn answer(line: &str, limit: Duration) -> Answer {
+        let runner = Runner::start().unwrap();
+        let handlers = Handlers::new(runner.handle().clone(), limit);
+        let (told, hear) = mpsc::channel();
+        let wake = Box::new(move || told.send(()).unwrap());
+        let question = handlers.ask(line.as_bytes().to_vec(), None, wake);
+        hear.recv_timeout(DEADLINE).unwrap();
+        question.answer().unwrap()
+    }
+
+    #[test]
+    fn first_line_of_the_output_is_the_answer() {
+        for (line, expected) in [
+            ("echo birch", "birch"),
+            ("printf '  birch \\t\\r\\nmaple\\n'", "birch"),
+            ("printf birch", "birch"),
+            ("true", ""),
+            ("echo birch; sleep 1000 & exit 0", "birch"),
+        ] {
+            assert_eq!(answer(line, DEADLINE), Ok(expected.into()), "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_answers_have_their_reasons() {
+        for (line, fault) in [
+            ("echo birch; exit 3", Fault::BadStatus),
+            ("echo birch; kill -9 $$", Fault::Killed),
+            ("head -c 4097 /dev/zero", Fault::TooMuchOutput),
+            ("cat /dev/zero", Fault::TooMuchOutput),
+            ("/no/such/program", Fault::BadStatus),
+        ] {
+            assert_eq!(answer(line, DEADLINE), Err(fault), "{line}");
+        }
+        let most = answer("head -c 4096 /dev/zero | tr '\\0' x", DEADLINE);
+        assert_eq!(most.unwrap().len(), 4_096);
+    }
+
+    #[test]
+    fn handler_that_hangs_is_killed_with_its_group_at_the_limit() {
+        let around = tempfile::tempdir().unwrap();
+        let alive = around.path().join("alive");
+        let line = format!("sleep 1000 & echo $! > {}; wait", alive.display());
+
+        assert_eq!(
+            answer(&line, Duration::from_millis(300)),
+            Err(Fault::TimedOut)
+        );
+
+        let sleeper = std::fs::read_to_string(alive).unwrap();
+        let process = format!("/proc/{}/stat", sleeper.trim());
+        let begun = std::time::Instant::now();
+        // A zombie of it may wait for init for a moment.
+        while std::fs::read_to_string(&process).is_ok_and(|stat| !stat.contains(") Z ")) {
+            assert!(begun.elapsed() < DEADLINE, "{process} lives");
+            std::thread::yield_now();
+        }
+    }
+}
