@@ -5,13 +5,14 @@
 //! [`holder`] finds the process that is in the way of a listener.
 //!
 //! External programs are started by [`spawn`], as an [`account`] where one is
-//! given, on the thread of a [`runner`]: a [`handler`] once for each
-//! [`question`].
+//! given, on the thread of a [`runner`]: [`hooks`] in order and bounded in
+//! number, a [`handler`] once for each [`question`].
 
 pub mod account;
 pub mod background;
 pub mod handler;
 pub mod holder;
+pub mod hooks;
 pub mod identity;
 pub mod question;
 pub mod runner;
