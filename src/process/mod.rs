@@ -6,7 +6,8 @@
 //!
 //! External programs are started by [`spawn`], as an [`account`] where one is
 //! given, on the thread of a [`runner`]: [`hooks`] in order and bounded in
-//! number, a [`handler`] once for each [`question`].
+//! number, a [`handler`] once for each [`question`], a [`resident`] for the
+//! life of its service.
 
 pub mod account;
 pub mod background;
@@ -15,6 +16,7 @@ pub mod holder;
 pub mod hooks;
 pub mod identity;
 pub mod question;
+pub mod resident;
 pub mod runner;
 pub mod signals;
 pub mod spawn;

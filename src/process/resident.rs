@@ -1,0 +1,350 @@
+//! A program that lives as long as its service and talks in lines.
+//!
+//! It is told things ([`Resident::tell`]) and asked things ([`Resident::ask`]),
+//! one line each on its standard input; an answer is a line `ID ANSWER` on its
+//! standard output, in any order. It is never waited for: what it does not
+//! read is kept up to a limit and then dropped and counted, what it says
+//! beside answers is thrown away. When it ends it is started again, after a
+//! pause that doubles each time.
+//!
+//! ```text
+//!            started            ended, flooded
+//!  away ───────────────► running ───────────► away (0.1 s, 0.2 s … 30 s)
+//!    ▲                                          │
+//!    └────────────── pause over ────────────────┘
+//! ```
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+
+use crate::process::account::Account;
+use crate::process::hooks::terminate;
+use crate::process::question::{Fault, Question, Reply, Wake, question};
+use crate::process::spawn::{Program, Streams};
+
+mod lines;
+
+use lines::{Answers, Heard};
+
+/// Bytes that wait for a program that does not read.
+const LONGEST_QUEUE: usize = 1 << 20;
+
+/// The most that is written at once.
+const LONGEST_WRITE: usize = 64 * 1024;
+
+/// The first pause after an end; it doubles up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Who has lived so long has earned the first pause again.
+const SOUND_LIFE: Duration = Duration::from_secs(60);
+
+/// Descriptors of one program: both pipes and the handle of the process.
+pub const DESCRIPTORS: usize = 3;
+
+/// Whose program it is. Called from the thread of programs, [`behind`] from any.
+///
+/// [`behind`]: ResidentOwner::behind
+pub trait ResidentOwner: Send + Sync {
+    /// Its command line.
+    fn command_line(&self) -> Vec<u8>;
+    /// The account to run as, if not the daemon's own.
+    fn account(&self) -> Option<&Account>;
+    /// The first line that it is told, without its end.
+    fn greeting(&self) -> Vec<u8>;
+    /// It ended, for a reason in words, and is started again after `pause`.
+    fn ended(&self, reason: &str, pause: Duration);
+    /// It does not read; a line was dropped.
+    fn behind(&self);
+}
+
+/// A resident program. Dropping it (all copies) ends the program.
+#[derive(Clone)]
+pub struct Resident(Arc<Handset>);
+
+/// What is kept outside of the thread of programs.
+struct Handset {
+    shared: Arc<Shared>,
+    /// Its end is what the supervisor sees.
+    _living: watch::Sender<()>,
+}
+
+struct Shared {
+    owner: Box<dyn ResidentOwner>,
+    state: Mutex<State>,
+    more: Notify,
+    dropped: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    running: bool,
+    queue: VecDeque<Vec<u8>>,
+    /// Bytes in `queue`.
+    queued: usize,
+    last_id: u64,
+    open: HashMap<u64, Reply>,
+}
+
+impl Resident {
+    /// Starts the program on `runtime` and keeps it alive; at the end it gets
+    /// `patience` twice: to end by itself, and after SIGTERM.
+    pub fn start(runtime: &Handle, owner: Box<dyn ResidentOwner>, patience: Duration) -> Self {
+        let (living, end) = watch::channel(());
+        let shared = Arc::new(Shared {
+            owner,
+            state: Mutex::default(),
+            more: Notify::new(),
+            dropped: AtomicU64::new(0),
+        });
+        let supervised = Arc::clone(&shared);
+        runtime.spawn(supervise(supervised, end, patience));
+        Self(Arc::new(Handset {
+            shared,
+            _living: living,
+        }))
+    }
+
+    /// Tells it a line, without its end. Never waits; the line is dropped and
+    /// counted when too much waits already, or nobody is there to read it.
+    pub fn tell(&self, line: Vec<u8>) {
+        let shared = &self.0.shared;
+        let result = shared.lock().push(line);
+        match result {
+            Ok(()) => shared.more.notify_one(),
+            Err(fault) => shared.lost(fault),
+        }
+    }
+
+    /// Asks it: `line` makes the line for the number of the question. `wake` is
+    /// called when the answer is there, which may be at once.
+    pub fn ask(&self, line: impl FnOnce(u64) -> Vec<u8>, wake: Wake) -> Question {
+        let shared = &self.0.shared;
+        let (question, reply) = question(wake);
+        let mut state = shared.lock();
+        state.last_id += 1;
+        let id = state.last_id;
+        match state.push(line(id)) {
+            Ok(()) => {
+                state.forget_withdrawn();
+                state.open.insert(id, reply);
+                drop(state);
+                shared.more.notify_one();
+            }
+            Err(fault) => {
+                drop(state);
+                shared.lost(fault);
+                reply.answer(Err(fault));
+            }
+        }
+        question
+    }
+
+    /// How many lines were dropped so far.
+    pub fn dropped(&self) -> u64 {
+        self.0.shared.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lost(&self, fault: Fault) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        if fault == Fault::Behind {
+            self.owner.behind();
+        }
+    }
+
+    /// Empties everything that concerned the program that has gone.
+    fn away(&self) {
+        let state = std::mem::take(&mut *self.lock());
+        let mut fresh = self.lock();
+        // Late answers must not meet the questions of the next one.
+        fresh.last_id = state.last_id;
+        drop(fresh);
+        let lost = state.queue.len() as u64;
+        self.dropped.fetch_add(lost, Ordering::Relaxed);
+        // Dropping the open questions answers them.
+    }
+}
+
+impl State {
+    fn push(&mut self, mut line: Vec<u8>) -> Result<(), Fault> {
+        if !self.running {
+            return Err(Fault::NotRunning);
+        }
+        if self.queued + line.len() >= LONGEST_QUEUE {
+            return Err(Fault::Behind);
+        }
+        line.push(b'\n');
+        self.queued += line.len();
+        self.queue.push_back(line);
+        Ok(())
+    }
+
+    /// Moves lines into `buffer`, as many as one write is to take.
+    fn take_lines(&mut self, buffer: &mut Vec<u8>) {
+        while buffer.len() < LONGEST_WRITE {
+            let Some(line) = self.queue.pop_front() else {
+                return;
+            };
+            self.queued -= line.len();
+            buffer.extend_from_slice(&line);
+        }
+    }
+
+    /// Questions that nobody waits for any more are forgotten from time to
+    /// time, or a program that never answers would fill the table.
+    fn forget_withdrawn(&mut self) {
+        if self.open.len() == self.open.capacity() {
+            self.open.retain(|_, reply| !reply.is_withdrawn());
+        }
+    }
+}
+
+async fn supervise(shared: Arc<Shared>, mut end: watch::Receiver<()>, patience: Duration) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let began = Instant::now();
+        let reason = live(&shared, &mut end, patience).await;
+        shared.away();
+        let Some(reason) = reason else { return };
+        if began.elapsed() >= SOUND_LIFE {
+            pause = FIRST_PAUSE;
+        }
+        shared.owner.ended(&reason, pause);
+        // Only an end of the owner ends the wait early.
+        if timeout(pause, end.changed()).await.is_ok() {
+            return;
+        }
+        pause = (pause * 2).min(LAST_PAUSE);
+    }
+}
+
+/// One life of the program: why it ended, `None` if its owner has gone.
+async fn live(
+    shared: &Shared,
+    end: &mut watch::Receiver<()>,
+    patience: Duration,
+) -> Option<String> {
+    let owner = &shared.owner;
+    let line = owner.command_line();
+    let started = Program::start(&line, owner.account(), Streams::InputAndOutput);
+    let mut program = match started {
+        Ok(program) => program,
+        Err(error) => return Some(format!("cannot be started: {error}")),
+    };
+    let (Some(input), Some(output)) = (program.take_input(), program.take_output()) else {
+        return Some("cannot be started: no pipe".to_owned());
+    };
+    {
+        let mut state = shared.lock();
+        state.running = true;
+        // A greeting fits into an empty queue.
+        let _ = state.push(owner.greeting());
+    }
+    let parting = {
+        let talking = talk(shared, input, output);
+        tokio::select! {
+            biased;
+            _ = end.changed() => Parting::Dismissed,
+            parting = talking => parting,
+            status = program.ended() => return Some(how_it_ended(status)),
+        }
+    };
+    // Both streams are closed by now, which is the polite way to say good-bye.
+    if parting != Parting::Flooded
+        && let Ok(status) = timeout(patience, program.ended()).await
+    {
+        return (parting != Parting::Dismissed).then(|| how_it_ended(status));
+    }
+    terminate(&mut program, patience).await;
+    match parting {
+        Parting::Dismissed => None,
+        Parting::Flooded => Some("flooded its output".to_owned()),
+        Parting::Closed => Some("closed its input or output".to_owned()),
+    }
+}
+
+/// Why there is nothing to talk about any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Parting {
+    /// Its owner has gone.
+    Dismissed,
+    /// It has closed a stream.
+    Closed,
+    /// It says too much that is no answer.
+    Flooded,
+}
+
+fn how_it_ended(status: io::Result<std::process::ExitStatus>) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match status {
+        Ok(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit status {code}"),
+            (None, Some(number)) => format!("ended by signal {number}"),
+            (None, None) => "ended".to_owned(),
+        },
+        Err(error) => format!("cannot be waited for: {error}"),
+    }
+}
+
+/// Feeds the program and hears it, until it closes a stream (then it ends, or
+/// is ended) or floods.
+async fn talk(shared: &Shared, mut input: ChildStdin, mut output: ChildStdout) -> Parting {
+    let (mut out, mut sent) = (Vec::new(), 0);
+    let mut answers = Answers::default();
+    let mut chunk = vec![0; 16 * 1024];
+    loop {
+        if sent == out.len() {
+            out.clear();
+            sent = 0;
+            shared.lock().take_lines(&mut out);
+        }
+        tokio::select! {
+            written = input.write(&out[sent..]), if sent < out.len() => match written {
+                Ok(count) => sent += count,
+                Err(_) => return Parting::Closed,
+            },
+            () = shared.more.notified(), if sent == out.len() => {}
+            read = output.read(&mut chunk) => match read {
+                Ok(0) | Err(_) => return Parting::Closed,
+                Ok(count) => {
+                    if !hear(shared, &mut answers, &chunk[..count]) {
+                        return Parting::Flooded;
+                    }
+                }
+            },
+        }
+    }
+}
+
+/// Takes what the program says; whether it may go on.
+fn hear(shared: &Shared, answers: &mut Answers, bytes: &[u8]) -> bool {
+    answers.hear(bytes, |heard| {
+        let Heard { id, text } = heard;
+        let reply = shared.lock().open.remove(&id);
+        match reply {
+            Some(reply) => {
+                reply.answer(Ok(text.to_vec()));
+                true
+            }
+            None => false,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+use std::fs;
+use std::sync::mpsc;
+
+use super::*;
+use crate::process::question::Answer;
+use crate::process::runner::Runner;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Owner {
+    line: String,
+    told: Mutex<mpsc::Sender<String>>,
+}
+
+impl Owner {
+    fn say(&self, text: String) {
+        let _ = self.told.lock().unwrap().send(text);
+    }
+}
+
+impl ResidentOwner for Owner {
+    fn command_line(&self) -> Vec<u8> {
+        self.line.clone().into_bytes()
+    }
+
+    fn account(&self) -> Option<&Account> {
+        None
+    }
+
+    fn greeting(&self) -> Vec<u8> {
+        b"hello".to_vec()
+    }
+
+    fn ended(&self, reason: &str, pause: Duration) {
+        self.say(format!("{reason}, {} ms", pause.as_millis()));
+    }
+
+    fn behind(&self) {
+        self.say("behind".to_owned());
+    }
+}
+
+/// A resident program of `line`, and what its owner hears.
+fn resident(line: &str) -> (Resident, mpsc::Receiver<String>, Runner) {
+    let runner = Runner::start().unwrap();
+    let (told, heard) = mpsc::channel();
+    let owner = Box::new(Owner {
+        line: line.to_owned(),
+        told: Mutex::new(told),
+    });
+    let resident = Resident::start(runner.handle(), owner, Duration::from_millis(300));
+    until("it runs", || resident.0.shared.lock().running);
+    (resident, heard, runner)
+}
+
+fn until(what: &str, condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < DEADLINE, "not in time: {what}");
+        std::thread::yield_now();
+    }
+}
+
+fn ask(resident: &Resident, text: &str) -> (Question, mpsc::Receiver<()>) {
+    let (told, hear) = mpsc::channel();
+    let wake = Box::new(move || told.send(()).unwrap_or_default());
+    let question = resident.ask(|id| format!("{id} {text}").into_bytes(), wake);
+    (question, hear)
+}
+
+fn answer_of((question, hear): (Question, mpsc::Receiver<()>)) -> Answer {
+    hear.recv_timeout(DEADLINE).unwrap();
+    question.answer().unwrap()
+}
+
+#[test]
+fn questions_are_answered_in_any_order() {
+    // Answers the second question before the first.
+    let line = "read hello; read a x; read b y; echo $b got $y; echo $a got $x; cat >/dev/null";
+    let (resident, _, _runner) = resident(line);
+
+    let first = ask(&resident, "one");
+    let second = ask(&resident, "two");
+
+    assert_eq!(answer_of(second), Ok(b"got two".to_vec()));
+    assert_eq!(answer_of(first), Ok(b"got one".to_vec()));
+    assert_eq!(resident.dropped(), 0);
+}
+
+#[test]
+fn greeting_comes_first_and_lines_keep_their_order() {
+    let around = tempfile::tempdir().unwrap();
+    let log = around.path().join("log");
+    let (resident, _, _runner) = resident(&format!("cat > {}", log.display()));
+
+    for number in 0..100 {
+        resident.tell(format!("line {number}").into_bytes());
+    }
+
+    let lines = (0..100).map(|number| format!("line {number}\n"));
+    let expected: String = std::iter::once("hello\n".to_owned()).chain(lines).collect();
+    until("all is written", || {
+        fs::read_to_string(&log).is_ok_and(|text| text == expected)
+    });
+}
+
+#[test]
+fn program_that_ends_is_started_again_after_pauses_that_grow() {
+    let (resident, heard, _runner) = resident("read hello; read line; exit 7");
+    for pause in [100, 200, 400] {
+        until("it runs", || resident.0.shared.lock().running);
+        let open = ask(&resident, "never answered");
+        assert_eq!(answer_of(open), Err(Fault::NotRunning));
+        let reason = heard.recv_timeout(DEADLINE).unwrap();
+        assert_eq!(reason, format!("exit status 7, {pause} ms"));
+    }
+}
+
+#[test]
+fn program_that_is_away_costs_nobody_time() {
+    let (resident, heard, _runner) = resident("exit 1");
+    heard.recv_timeout(DEADLINE).unwrap();
+
+    // It may just have been started again; then its end is the answer.
+    assert_eq!(answer_of(ask(&resident, "x")), Err(Fault::NotRunning));
+}
+
+#[test]
+fn program_that_does_not_read_loses_lines_and_keeps_nobody_waiting() {
+    let (resident, heard, _runner) = resident("sleep 1000");
+    let long = vec![b'x'; 64 * 1024];
+
+    for _ in 0..40 {
+        resident.tell(long.clone());
+    }
+
+    assert_eq!(heard.recv_timeout(DEADLINE).unwrap(), "behind");
+    assert!(resident.dropped() >= 20, "{}", resident.dropped());
+    assert!(resident.0.shared.lock().queued <= LONGEST_QUEUE);
+    assert_eq!(
+        answer_of(ask(&resident, &"y".repeat(64 * 1024))),
+        Err(Fault::Behind)
+    );
+}
+
+#[test]
+fn program_that_floods_is_killed_and_started_again() {
+    let (_resident, heard, _runner) = resident("yes");
+
+    let reason = heard.recv_timeout(DEADLINE).unwrap();
+
+    assert_eq!(reason, "flooded its output, 100 ms");
+}
+
+#[test]
+fn end_of_the_owner_ends_the_program_by_the_end_of_its_input() {
+    let around = tempfile::tempdir().unwrap();
+    let log = around.path().join("log");
+    let line = format!("cat >/dev/null; echo bye > {}", log.display());
+    let (resident, heard, _runner) = resident(&line);
+
+    drop(resident);
+
+    until("it says good-bye", || {
+        fs::read_to_string(&log).is_ok_and(|text| text == "bye\n")
+    });
+    assert_eq!(heard.try_recv().ok(), None);
+}
+
+#[test]
+fn program_that_ignores_the_end_of_its_input_is_killed() {
+    let around = tempfile::tempdir().unwrap();
+    let pid = around.path().join("pid");
+    let line = format!(
+        "trap '' TERM; echo $$ > {}; while :; do sleep 1; done",
+        pid.display()
+    );
+    let (resident, _, _runner) = resident(&line);
+    until("it is up", || {
+        fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n'))
+    });
+    let stat = format!("/proc/{}/stat", fs::read_to_string(&pid).unwrap().trim());
+
+    drop(resident);
+
+    until("it is gone", || !fs::exists(&stat).unwrap());
+}
+
+#[test]
+fn questions_that_nobody_waits_for_are_forgotten() {
+    let (resident, _, _runner) = resident("cat >/dev/null");
+
+    for _ in 0..10_000 {
+        drop(ask(&resident, "x"));
+    }
+
+    let open = resident.0.shared.lock().open.len();
+    assert!(open < 1_000, "{open}");
+}
