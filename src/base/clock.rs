@@ -2,8 +2,10 @@
 //!
 //! Reads no clock: the moment is always given, in whole seconds since 1970.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
+use crate::base::template::CalendarTime;
 
 /// Writes moments in the time of one place: the system's, or GMT.
 ///
@@ -42,12 +44,31 @@ impl Clock {
         self.format(unix, "%b %e %H:%M:%S")
     }
 
+    /// The date and time of the calendar, for the specifiers of section 10.
+    pub fn calendar(&self, unix: u64) -> CalendarTime {
+        let zoned = self.zoned(unix);
+        let small = |number: i8| u8::try_from(number).unwrap_or(0);
+        CalendarTime {
+            year: i32::from(zoned.year()),
+            month: small(zoned.month()),
+            day: small(zoned.day()),
+            weekday: small(zoned.weekday().to_sunday_zero_offset()),
+            hour: small(zoned.hour()),
+            minute: small(zoned.minute()),
+            second: small(zoned.second()),
+        }
+    }
+
     fn format(&self, unix: u64, form: &str) -> String {
+        self.zoned(unix).strftime(form).to_string()
+    }
+
+    fn zoned(&self, unix: u64) -> Zoned {
         let second = i64::try_from(unix)
             .ok()
             .and_then(|unix| Timestamp::from_second(unix).ok())
             .unwrap_or(Timestamp::MAX);
-        second.to_zoned(self.0.clone()).strftime(form).to_string()
+        second.to_zoned(self.0.clone())
     }
 }
 
@@ -74,6 +95,9 @@ mod tests {
 
         assert_eq!(local.date(TUESDAY), "2026-03-03/10:05:00");
         assert_eq!(local.date(TUESDAY + 120 * 86_400), "2026-07-01/11:05:00");
+        let calendar = local.calendar(TUESDAY);
+        assert_eq!(calendar.to_string(), local.date(TUESDAY));
+        assert_eq!(calendar.ctime(), local.ctime(TUESDAY));
     }
 
     #[test]

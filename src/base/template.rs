@@ -3,12 +3,16 @@
 //! Parsed once when the file is read, expanded once for each use, from left to
 //! right; what comes out is not expanded again. Pure: the clock, the host name
 //! and the process come in with the [`TemplateContext`]. No specifier gives
-//! anything that a client or a back end can word freely.
+//! anything that a client or a back end can word freely: the client is an
+//! address, names that are no identifiers give nothing, and what comes from the
+//! system is made harmless. So a shell takes every value as what it is.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::Range;
 
 use crate::base::id::BackendId;
+use crate::base::name::check_name;
 
 /// Where a template is used; decides which specifiers have a meaning.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -75,6 +79,8 @@ pub enum TemplateIssue {
     NoCurrentBackend(Range<usize>),
     /// `%r` where there is no client; it gives nothing.
     NoClient(Range<usize>),
+    /// `%Na` where nobody knows it at the right moment; it gives nothing.
+    NoUsability(Range<usize>),
     /// Digits that none of `a`, `b`, `w` follows; they stand for themselves.
     BareNumber(Range<usize>),
 }
@@ -83,9 +89,10 @@ impl TemplateIssue {
     /// The bytes of the specifier in the text.
     pub fn place(&self) -> Range<usize> {
         match self {
-            Self::NoCurrentBackend(place) | Self::NoClient(place) | Self::BareNumber(place) => {
-                place.clone()
-            }
+            Self::NoCurrentBackend(place)
+            | Self::NoClient(place)
+            | Self::NoUsability(place)
+            | Self::BareNumber(place) => place.clone(),
         }
     }
 }
@@ -117,6 +124,16 @@ impl Template {
     /// The back ends that are named by their number.
     pub fn references(&self) -> &[Reference] {
         &self.references
+    }
+
+    /// Whether it says of a back end how it stands at the moment of use.
+    pub fn asks_usability(&self) -> bool {
+        self.pieces.iter().any(|piece| {
+            matches!(
+                piece,
+                Piece::Current(BackendField::Usable) | Piece::Numbered(_, BackendField::Usable)
+            )
+        })
     }
 
     /// The text for one use. A number without a back end gives nothing.
@@ -152,7 +169,7 @@ impl Parser<'_> {
         let next = text.get(start + 1).copied();
         self.at += 1;
         match (text[start], next) {
-            (b'%', Some(next)) if next.is_ascii_digit() => self.number(start),
+            (b'%', Some(next)) if next.is_ascii_digit() => self.number(start, kind),
             (b'%', Some(next)) => {
                 self.at += 1;
                 self.letter(start, next, kind);
@@ -161,7 +178,7 @@ impl Parser<'_> {
         }
     }
 
-    fn number(&mut self, start: usize) {
+    fn number(&mut self, start: usize, kind: TemplateKind) {
         let digits = self.text[self.at..]
             .iter()
             .take_while(|byte| byte.is_ascii_digit());
@@ -184,7 +201,10 @@ impl Parser<'_> {
         let index = number
             .checked_sub(1)
             .and_then(|index| u32::try_from(index).ok());
-        if let Some(index) = index {
+        if kind == TemplateKind::Resident && field == BackendField::Usable {
+            // It was started long ago; with each request it is told anew.
+            self.issues.push(TemplateIssue::NoUsability(start..self.at));
+        } else if let Some(index) = index {
             self.pieces.push(Piece::Numbered(BackendId(index), field));
         }
     }
@@ -318,8 +338,8 @@ pub struct TemplateContext<'a> {
     pub backends: &'a [TemplateBackend<'a>],
     /// The current back end; `None` in a handler.
     pub current: Option<BackendId>,
-    /// Address of the client, in the form of 2.5; empty if there is none.
-    pub client: &'a str,
+    /// Address of the client, if there is one.
+    pub client: Option<IpAddr>,
     /// Host name of the balancer as the system gives it.
     pub host: &'a str,
     /// Process id of the daemon.
@@ -345,8 +365,8 @@ impl Piece {
             Self::LocalStamp => context.local.to_string(),
             Self::Host => host_name(context.host),
             Self::Process => context.process.to_string(),
-            Self::Client => context.client.to_owned(),
-            Self::Service => context.service.to_owned(),
+            Self::Client => context.client.map_or_else(String::new, |ip| ip.to_string()),
+            Self::Service => identifier(context.service),
             Self::LocalCtime => context.local.ctime(),
             Self::GmtCtime => gmt().ctime(),
             Self::Version => crate::VERSION.to_owned(),
@@ -362,9 +382,17 @@ impl BackendField {
         };
         match self {
             Self::Usable => u8::from(backend.usable).to_string(),
-            Self::Name => backend.name.to_owned(),
+            Self::Name => identifier(backend.name),
             Self::Weight => backend.weight.to_string(),
         }
+    }
+}
+
+/// A name, or nothing if it is none.
+fn identifier(name: &str) -> String {
+    match check_name(name) {
+        Ok(()) => name.to_owned(),
+        Err(_) => String::new(),
     }
 }
 
@@ -401,7 +429,7 @@ mod tests {
             service: "shop",
             backends: BACKENDS,
             current: current.map(BackendId),
-            client: "192.0.2.7",
+            client: Some(IpAddr::from([192, 0, 2, 7])),
             host: "balance-1.example; rm",
             process: 4_021,
             epoch: 1_772_528_700,
@@ -474,19 +502,65 @@ mod tests {
     #[test]
     fn what_comes_out_is_not_expanded_again() {
         let backends = [TemplateBackend {
-            name: "a",
+            name: "e",
             weight: 1,
             usable: true,
         }];
         let context = TemplateContext {
             backends: &backends,
-            client: "%1b",
             ..context(None)
         };
 
-        let (template, _) = Template::parse(b"%r", TemplateKind::Hook);
+        let (template, _) = Template::parse(b"%%1b %%%1b", TemplateKind::Hook);
 
-        assert_eq!(template.expand(&context), b"%1b");
+        assert_eq!(template.expand(&context), b"%1b %e");
+    }
+
+    #[test]
+    fn nothing_that_a_shell_acts_on_comes_out_whatever_goes_in() {
+        for hostile in [
+            "a;id", "$(id)", "`id`", "a b", "'", "\"", "a\nb", "*", "~", "-x", "\u{e9}",
+        ] {
+            let backends = [TemplateBackend {
+                name: hostile,
+                weight: 1,
+                usable: true,
+            }];
+            let context = TemplateContext {
+                service: hostile,
+                backends: &backends,
+                current: Some(BackendId(0)),
+                client: Some("fe80::1".parse().unwrap()),
+                host: hostile,
+                ..context(None)
+            };
+            let every = b"%a%b%w%1a%1b%1w%e%g%l%h%p%r%s%v";
+
+            let text = Template::parse(every, TemplateKind::Hook)
+                .0
+                .expand(&context);
+
+            let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b".:/-_".contains(byte);
+            assert!(text.iter().all(harmless), "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn program_without_client_is_told_so_and_gets_nothing() {
+        let (template, issues) = Template::parse(b"%1b%r%1a", TemplateKind::Resident);
+
+        assert_eq!(
+            issues,
+            [
+                TemplateIssue::NoClient(3..5),
+                TemplateIssue::NoUsability(5..8)
+            ]
+        );
+        let context = TemplateContext {
+            client: None,
+            ..context(None)
+        };
+        assert_eq!(template.expand(&context), b"maple");
     }
 
     #[test]

@@ -219,6 +219,9 @@ fn template(
             TemplateIssue::NoCurrentBackend(_) => {
                 "there is no current back end: this gives nothing"
             }
+            TemplateIssue::NoUsability(_) => {
+                "a program that is started once cannot follow it: this gives nothing"
+            }
             TemplateIssue::NoClient(_) => "there is no client: this gives nothing",
             TemplateIssue::BareNumber(_) => {
                 "none of `a`, `b`, `w` follows: the digits stand for themselves"

@@ -124,7 +124,7 @@ fn expanded(value: &[u8], index: usize, service: &ServiceDraft) -> Vec<u8> {
         service: service.name(),
         backends: &backends,
         current: u32::try_from(index).ok().map(BackendId),
-        client: "",
+        client: None,
         host: "",
         process: 0,
         epoch: 0,
