@@ -28,6 +28,7 @@ use crate::base::moment::Moment;
 use crate::config::model::{self, Config};
 use crate::control::rundir::{RunDir, RunDirError};
 use crate::control::server::ControlServer;
+use crate::process::account::AccountError;
 use crate::process::identity;
 use crate::process::signals::Signals;
 use crate::relay::engine::EngineSettings;
@@ -36,7 +37,8 @@ use crate::service::gate::Descriptors;
 use crate::service::listener::{self, Claim, ListenError};
 use crate::service::resolve::{self, Resolver};
 use crate::service::revival::{Prober, revive};
-use crate::service::running::{RunningService, Shared};
+use crate::service::running::{RunningService, ServicePrograms, Shared};
+use crate::service::table::BackendTable;
 use crate::service::worker::{Report, Start, Worker};
 use crate::status::owner;
 use crate::status::publish::CreateError;
@@ -46,7 +48,10 @@ use crate::telemetry::log::{Log, LogSettings};
 
 mod drain;
 mod orders;
+mod programs;
 mod segment;
+
+use programs::Outside;
 
 /// How often the numbers in shared memory are renewed: at least every 200 ms
 /// (14.3), with room for a tick that comes late.
@@ -115,6 +120,14 @@ pub(crate) enum RunError {
         limit: u64,
         /// What one client at a time needs.
         needed: u64,
+    },
+    /// The programs of a service cannot run as its account.
+    #[error("service {service}: {source}")]
+    Account {
+        /// Name of the service.
+        service: String,
+        /// Why.
+        source: AccountError,
     },
     /// The shared memory of a service could not be made.
     #[error("service {service}: {source}")]
@@ -220,6 +233,7 @@ struct Daemon {
     sink: Arc<dyn EventSink>,
     grace: Duration,
     control: ControlTask,
+    outside: Outside,
 }
 
 /// The task that serves the control socket, and what ends it.
@@ -250,10 +264,12 @@ impl ControlTask {
 impl Daemon {
     fn build(config: &Config, options: &Options, listeners: Listeners) -> Result<Self, RunError> {
         let signals = Signals::listen()?;
-        let sink: Arc<dyn EventSink> = Arc::new(open_log(options)?);
+        let log: Arc<dyn EventSink> = Arc::new(open_log(options)?);
         let (control, socket) = bind_control(options)?;
-        let shared = Arc::new(shared(options, config.services.len(), Arc::clone(&sink))?);
-        let services = make_services(config, &shared, &socket)?;
+        let outside = Outside::start(config, options, &log)?;
+        let sink = outside.witness(config, log);
+        let shared = Arc::new(shared(config, options, Arc::clone(&sink))?);
+        let services = make_services(config, &shared, &outside, &socket)?;
         let (report, reports) = mpsc::unbounded_channel();
         let workers = start_workers(options, &shared, &services, listeners, &report)
             // Workers that did start hold the services until the process ends.
@@ -274,6 +290,7 @@ impl Daemon {
             sink,
             grace: options.limits.grace,
             control,
+            outside,
         })
     }
 }
@@ -301,14 +318,16 @@ fn bind_control(options: &Options) -> Result<(ControlServer, String), RunError> 
     Ok((server, shown))
 }
 
-/// What all services share; `services` is how many segments will be open.
+/// What all services share.
 fn shared(
+    config: &Config,
     options: &Options,
-    services: usize,
     sink: Arc<dyn EventSink>,
 ) -> Result<Shared, RunError> {
     let limit = identity::raise_descriptor_limit()?;
-    let to_come = services + DESCRIPTORS_OF_A_WORKER * options.workers;
+    let segments = config.services.len();
+    let to_come =
+        segments + DESCRIPTORS_OF_A_WORKER * options.workers + programs::descriptors(config);
     let open = (identity::open_descriptors() + to_come) as u64;
     if limit < Descriptors::needed(open) {
         let needed = Descriptors::needed(open);
@@ -334,17 +353,26 @@ fn shared(
 fn make_services(
     config: &Config,
     shared: &Shared,
+    outside: &Outside,
     socket: &str,
 ) -> Result<Vec<Arc<RunningService>>, RunError> {
-    let make = |service: &model::Service| {
+    let make = |(index, service): (usize, &model::Service)| {
         let segment =
             segment::create(config, service, socket).map_err(|source| RunError::Segment {
                 service: service.name.to_string(),
                 source,
             })?;
-        Ok(Arc::new(RunningService::new(service, shared, segment)))
+        let programs = |table: &Arc<BackendTable>| {
+            let ingredients = outside.ingredients(index, service, &shared.sink);
+            ingredients.map_or_else(ServicePrograms::default, |ingredients| {
+                let residents = outside.residents(index);
+                ServicePrograms::new(&ingredients, table, residents, &shared.limits)
+            })
+        };
+        let running = RunningService::new(service, shared, segment, programs);
+        Ok(Arc::new(running))
     };
-    config.services.iter().map(make).collect()
+    config.services.iter().enumerate().map(make).collect()
 }
 
 fn start_workers(

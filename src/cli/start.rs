@@ -24,7 +24,7 @@ use crate::config::model::Config;
 use crate::daemon::{self, Listeners, Places, RunError};
 use crate::process::background::{self, Notifier, Role, Waiter};
 use crate::process::holder::{Holder, holder_of};
-use crate::process::identity;
+use crate::process::{identity, spawn};
 use crate::telemetry;
 
 /// Starts all services of the file.
@@ -51,7 +51,12 @@ pub(super) fn launch(
     let options = daemon_options(session);
     let listeners = listen(session, config, &options, places)?;
     remains.remove(session)?;
+    // Before there are other threads, and before the daemon's own handlers.
+    spawn::undo_ignored_signals();
     if session.options.foreground {
+        background::keep_inherited().map_err(|error| {
+            Failure::message(format!("cannot look at inherited descriptors: {error}"))
+        })?;
         return serve(config, &options, listeners, || ()).map_err(Failure::Message);
     }
     session.console.step("going into the background");
@@ -141,6 +146,7 @@ fn remedy_for_run(error: &RunError) -> &'static str {
         RunError::RunDir(_) | RunError::Control { .. } => {
             " (CROSSROADS_RUN_DIR can name another directory, the same for all commands)"
         }
+        RunError::Account { .. } => " (see useraccount)",
         RunError::System(_) | RunError::Segment { .. } | RunError::TooFewDescriptors { .. } => "",
     }
 }

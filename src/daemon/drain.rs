@@ -139,6 +139,7 @@ impl Daemon {
     async fn finish(self, progress: &Progress) {
         // Orders that come now are answered at once, and not waited for.
         drop(self.orders);
+        self.outside.end(&*self.sink).await;
         for service in &self.services {
             service.table().remove_segment();
             service.announce_stopped(&*self.sink);

@@ -109,6 +109,23 @@ impl Pool {
         Some(ticket)
     }
 
+    /// Whether a candidate is left for a client.
+    pub fn has_candidates(&self, tried: &Tried) -> bool {
+        Candidates::new(&self.standings, tried)
+            .iter()
+            .next()
+            .is_some()
+    }
+
+    /// Whether each back end is usable, and how many connections it has, in
+    /// order of definition: what an external handler is told.
+    ///
+    /// Source: documented (`%Na`).
+    pub fn standings(&self) -> impl Iterator<Item = (bool, u64)> {
+        let standings = self.standings.iter();
+        standings.map(|standing| (standing.is_usable(), standing.active))
+    }
+
     fn reserve(&mut self, backend: BackendId) -> Ticket {
         self.standings[backend.index()].active += 1;
         Ticket {

@@ -16,7 +16,6 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -114,6 +113,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     running: usize,
+    /// Those of them that were not begun yet.
+    starting: usize,
     /// Those in `ready` and `chains`.
     waiting: usize,
     /// Whose turn it is in their chain.
@@ -122,6 +123,12 @@ struct State {
     chains: HashMap<Chain, VecDeque<Hook>>,
     /// Nothing is taken or begun any more.
     closed: bool,
+}
+
+impl State {
+    fn all_begun(&self) -> bool {
+        self.waiting == 0 && self.starting == 0
+    }
 }
 
 /// The queue is full, or closed.
@@ -173,11 +180,11 @@ impl HookQueue {
         }
     }
 
-    /// Waits until no hook waits any more. Safe to cancel.
+    /// Waits until every hook was begun. Safe to cancel.
     pub async fn emptied(&self) {
         loop {
             let emptied = self.0.emptied.notified();
-            if self.0.lock().waiting == 0 {
+            if self.0.lock().all_begun() {
                 return;
             }
             emptied.await;
@@ -191,7 +198,9 @@ impl HookQueue {
         state.closed = true;
         state.ready.clear();
         state.chains.clear();
-        std::mem::take(&mut state.waiting)
+        let dropped = std::mem::take(&mut state.waiting);
+        self.0.emptied.notify_waiters();
+        dropped
     }
 }
 
@@ -227,14 +236,21 @@ impl Inner {
             };
             state.waiting -= 1;
             state.running += 1;
+            state.starting += 1;
             let turn = Turn {
                 queue: Arc::clone(this),
                 chain,
             };
             this.runtime.spawn(run(turn, hook));
         }
-        if state.waiting == 0 {
-            this.emptied.notify_waiters();
+    }
+
+    /// A hook was begun, or can't be.
+    fn begun(&self) {
+        let mut state = self.lock();
+        state.starting -= 1;
+        if state.all_begun() {
+            self.emptied.notify_waiters();
         }
     }
 
@@ -268,7 +284,9 @@ impl Drop for Turn {
 async fn run(turn: Turn, hook: Hook) {
     let Hook { kind, line, owner } = hook;
     let limits = turn.queue.limits;
-    let mut program = match Program::start(&line, owner.account(), Streams::Nothing) {
+    let started = Program::start(&line, owner.account(), Streams::Nothing);
+    turn.queue.begun();
+    let mut program = match started {
         Ok(program) => program,
         Err(error) => return owner.not_run(kind, &error),
     };
@@ -276,25 +294,13 @@ async fn run(turn: Turn, hook: Hook) {
         Ok(ended) => ended,
         Err(_) => {
             owner.overdue(kind, limits.time);
-            terminate(&mut program, limits.kill).await;
-            return;
+            return program.terminate(limits.kill).await;
         }
     };
     match ended.map(|status| status.code().unwrap_or_else(|| by_signal(status))) {
         Ok(0) => {}
         Ok(status) => owner.failed(kind, status),
         Err(error) => owner.not_run(kind, &error),
-    }
-}
-
-/// Ends a program and its group, politely at first.
-pub(super) async fn terminate(program: &mut Program, patience: Duration) {
-    program.signal(Signal::SIGTERM);
-    if timeout(patience, program.ended()).await.is_err() {
-        program.signal(Signal::SIGKILL);
-        // Nothing survives that, so this is no long wait; what it says of the
-        // end is no news.
-        let _ = program.ended().await;
     }
 }
 

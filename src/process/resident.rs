@@ -27,7 +27,6 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use crate::process::account::Account;
-use crate::process::hooks::terminate;
 use crate::process::question::{Fault, Question, Reply, Wake, question};
 use crate::process::spawn::{Program, Streams};
 
@@ -74,8 +73,8 @@ pub struct Resident(Arc<Handset>);
 /// What is kept outside of the thread of programs.
 struct Handset {
     shared: Arc<Shared>,
-    /// Its end is what the supervisor sees.
-    _living: watch::Sender<()>,
+    /// A change or the end of it dismisses the program.
+    living: watch::Sender<()>,
 }
 
 struct Shared {
@@ -102,16 +101,17 @@ impl Resident {
         let (living, end) = watch::channel(());
         let shared = Arc::new(Shared {
             owner,
-            state: Mutex::default(),
+            // What it is told before it was started reaches it all the same.
+            state: Mutex::new(State {
+                running: true,
+                ..State::default()
+            }),
             more: Notify::new(),
             dropped: AtomicU64::new(0),
         });
         let supervised = Arc::clone(&shared);
         runtime.spawn(supervise(supervised, end, patience));
-        Self(Arc::new(Handset {
-            shared,
-            _living: living,
-        }))
+        Self(Arc::new(Handset { shared, living }))
     }
 
     /// Tells it a line, without its end. Never waits; the line is dropped and
@@ -147,6 +147,13 @@ impl Resident {
             }
         }
         question
+    }
+
+    /// Ends the program, after it was told what waits, and waits until it has
+    /// gone. It is not started again.
+    pub async fn dismiss(&self) {
+        self.0.living.send_replace(());
+        self.0.living.closed().await;
     }
 
     /// How many lines were dropped so far.
@@ -192,6 +199,13 @@ impl State {
         self.queued += line.len();
         self.queue.push_back(line);
         Ok(())
+    }
+
+    /// Puts a line before all others.
+    fn greet(&mut self, mut line: Vec<u8>) {
+        line.push(b'\n');
+        self.queued += line.len();
+        self.queue.push_front(line);
     }
 
     /// Moves lines into `buffer`, as many as one write is to take.
@@ -252,14 +266,12 @@ async fn live(
     {
         let mut state = shared.lock();
         state.running = true;
-        // A greeting fits into an empty queue.
-        let _ = state.push(owner.greeting());
+        state.greet(owner.greeting());
     }
     let parting = {
-        let talking = talk(shared, input, output);
+        let talking = talk(shared, input, output, end, patience);
         tokio::select! {
             biased;
-            _ = end.changed() => Parting::Dismissed,
             parting = talking => parting,
             status = program.ended() => return Some(how_it_ended(status)),
         }
@@ -270,7 +282,7 @@ async fn live(
     {
         return (parting != Parting::Dismissed).then(|| how_it_ended(status));
     }
-    terminate(&mut program, patience).await;
+    program.terminate(patience).await;
     match parting {
         Parting::Dismissed => None,
         Parting::Flooded => Some("flooded its output".to_owned()),
@@ -302,23 +314,38 @@ fn how_it_ended(status: io::Result<std::process::ExitStatus>) -> String {
 }
 
 /// Feeds the program and hears it, until it closes a stream (then it ends, or
-/// is ended) or floods.
-async fn talk(shared: &Shared, mut input: ChildStdin, mut output: ChildStdout) -> Parting {
+/// is ended) or floods. When its owner goes, it is still told what waits.
+async fn talk(
+    shared: &Shared,
+    mut input: ChildStdin,
+    mut output: ChildStdout,
+    end: &mut watch::Receiver<()>,
+    patience: Duration,
+) -> Parting {
     let (mut out, mut sent) = (Vec::new(), 0);
     let mut answers = Answers::default();
     let mut chunk = vec![0; 16 * 1024];
+    let mut dismissed_until = None;
     loop {
         if sent == out.len() {
             out.clear();
             sent = 0;
             shared.lock().take_lines(&mut out);
         }
+        let all_told = sent == out.len();
+        if all_told && dismissed_until.is_some() {
+            return Parting::Dismissed;
+        }
         tokio::select! {
-            written = input.write(&out[sent..]), if sent < out.len() => match written {
+            _ = end.changed(), if dismissed_until.is_none() => {
+                dismissed_until = Some(tokio::time::Instant::now() + patience);
+            }
+            () = until(dismissed_until) => return Parting::Dismissed,
+            written = input.write(&out[sent..]), if !all_told => match written {
                 Ok(count) => sent += count,
                 Err(_) => return Parting::Closed,
             },
-            () = shared.more.notified(), if sent == out.len() => {}
+            () = shared.more.notified(), if all_told => {}
             read = output.read(&mut chunk) => match read {
                 Ok(0) | Err(_) => return Parting::Closed,
                 Ok(count) => {
@@ -328,6 +355,14 @@ async fn talk(shared: &Shared, mut input: ChildStdin, mut output: ChildStdout) -
                 }
             },
         }
+    }
+}
+
+/// Waits until `moment`, for ever if there is none.
+async fn until(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

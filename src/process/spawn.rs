@@ -16,12 +16,17 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{SigHandler, Signal, killpg, signal};
 use nix::unistd::{Pid, setgroups, setresgid, setresuid};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::{sleep, timeout};
 
 use crate::process::account::{Account, Identity};
+
+/// The pause between two looks whether a group is gone; nobody is told of that.
+const GROUP_PAUSE: Duration = Duration::from_millis(10);
 
 /// Which streams of a program lead to the daemon; the others are /dev/null.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,6 +43,7 @@ pub enum Streams {
 #[derive(Debug)]
 pub struct Program {
     child: Child,
+    group: Option<Pid>,
 }
 
 impl Program {
@@ -66,7 +72,11 @@ impl Program {
             become_account(&mut command, account);
         }
         let child = command.spawn()?;
-        Ok(Self { child })
+        let group = child.id().and_then(|id| i32::try_from(id).ok());
+        Ok(Self {
+            child,
+            group: group.map(Pid::from_raw),
+        })
     }
 
     /// Its standard input, once.
@@ -91,10 +101,34 @@ impl Program {
     /// Sends `number` to its whole process group, as long as it has not ended.
     pub fn signal(&self, number: Signal) {
         // No number once it was waited for: the group may be another's by then.
-        let group = self.child.id().and_then(|id| i32::try_from(id).ok());
-        if let Some(group) = group {
+        if let (Some(_), Some(group)) = (self.child.id(), self.group) {
             // Fails only if the group is gone, which is as good.
-            let _ = killpg(Pid::from_raw(group), number);
+            let _ = killpg(group, number);
+        }
+    }
+
+    /// Ends it and everything in its group: SIGTERM, and SIGKILL for what is
+    /// left after `patience`.
+    pub async fn terminate(&mut self, patience: Duration) {
+        self.signal(Signal::SIGTERM);
+        if timeout(patience, self.group_gone()).await.is_ok() {
+            return;
+        }
+        if let Some(group) = self.group {
+            // Its number is not given to others while somebody is in it, and
+            // somebody was a moment ago.
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+        // Nothing survives that, so this is no long wait; what it says of the
+        // end is no news.
+        let _ = self.ended().await;
+    }
+
+    /// Waits until it has ended and nobody is left in its group.
+    async fn group_gone(&mut self) {
+        let _ = self.ended().await;
+        while self.group.is_some_and(|group| killpg(group, None).is_ok()) {
+            sleep(GROUP_PAUSE).await;
         }
     }
 }
@@ -152,10 +186,8 @@ fn is_ignored(status: &str, number: Signal) -> bool {
 mod tests {
     use std::os::fd::AsRawFd;
     use std::os::unix::process::ExitStatusExt;
-    use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::time::timeout;
 
     use super::*;
 

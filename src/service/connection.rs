@@ -19,6 +19,7 @@ use crate::policy::pool::{Released, Sample, Tried};
 use crate::relay::host::{Abandoned, AttemptFailure, Host, ListenerId, Next, Plan, RelayKey};
 use crate::relay::mailbox::EngineHandle;
 use crate::service::gate::{NoPlace, ServicePermit};
+use crate::service::programs::EndHook;
 use crate::service::running::{RunningService, Shared};
 
 mod choosing;
@@ -156,6 +157,11 @@ impl Host for WorkerHost {
                     return next;
                 }
             }
+            Step::Asking(asking) => {
+                if let Some(next) = self.hear(session, asking, key) {
+                    return next;
+                }
+            }
             other => session.step = other,
         }
         loop {
@@ -169,6 +175,7 @@ impl Host for WorkerHost {
         let (slot, name) = match session.take_step() {
             Step::Connecting(to) => (to.slot, to.name),
             Step::Looking(looking) => (looking.slot, None),
+            Step::Asking(asking) => return self.not_heard(session, asking, &failure),
             Step::Choosing | Step::Serving { .. } => return,
         };
         match failure {
@@ -206,7 +213,13 @@ impl Host for WorkerHost {
             let service = session.service();
             plan.idle_limit = service.running.idle_limit(slot.backend());
             plan.traffic = Arc::clone(&service.traffic[slot.backend().index()]);
-            session.step = Step::Serving { slot, to };
+            let end_hook = match &service.running.programs().hooks {
+                Some(hooks) => {
+                    hooks.started(slot.backend(), session.connection, session.client.ip())
+                }
+                None => EndHook::None,
+            };
+            session.step = Step::Serving { slot, to, end_hook };
         }
         plan
     }
@@ -219,7 +232,8 @@ impl Host for WorkerHost {
         match session.take_step() {
             Step::Connecting(Connecting { slot, .. }) => slot.released(released),
             Step::Looking(looking) => looking.slot.released(released),
-            Step::Choosing | Step::Serving { .. } => {}
+            // An answer that nobody waits for any more is withdrawn.
+            Step::Choosing | Step::Asking(_) | Step::Serving { .. } => {}
         }
         match why {
             Abandoned::Stopped => session.service().counts().cut(),
@@ -232,7 +246,7 @@ impl Host for WorkerHost {
     }
 
     fn ended(&mut self, mut session: Session, transfer: Transfer) {
-        let Step::Serving { slot, to } = session.take_step() else {
+        let Step::Serving { slot, to, end_hook } = session.take_step() else {
             return;
         };
         if transfer.ended == Ended::Ordered {
@@ -242,6 +256,11 @@ impl Host for WorkerHost {
             served: session.served(&slot, to),
             transfer,
         });
+        if end_hook == EndHook::Due
+            && let Some(hooks) = &session.service().running.programs().hooks
+        {
+            hooks.ended(slot.backend(), session.connection, session.client.ip());
+        }
         slot.finished(Sample {
             bytes: transfer.to_client + transfer.to_backend,
             duration: transfer.duration,

@@ -16,12 +16,15 @@
 //! | 9 | account | [`connection`] | figures, `Event::Ended`, places free again |
 //! | 10 | publish | [`running`] | numbers in shared memory |
 //!
+//! What external programs say and hear is put together in [`programs`].
+//!
 //! Wake-up calls ([`revival`]) use step 6 only. The room does not know who
 //! reads its events: it hands them to an `EventSink`.
 
 pub mod connection;
 pub mod gate;
 pub mod listener;
+pub mod programs;
 pub mod resolve;
 pub mod revival;
 pub mod running;

@@ -13,6 +13,7 @@ use crate::base::traffic::Traffic;
 use crate::config::model;
 use crate::policy::pool::{PoolBackend, PoolSettings};
 use crate::service::gate::{Descriptors, Gate};
+use crate::service::programs::{Chooser, Ingredients, Residents, ServiceHooks};
 use crate::service::resolve::Resolver;
 use crate::service::table::{BackendFacts, BackendTable};
 use crate::status::publish::SegmentWriter;
@@ -77,11 +78,46 @@ pub struct RunningService {
     counts: Vec<Counts>,
     gate: Gate,
     table: Arc<BackendTable>,
+    programs: ServicePrograms,
+}
+
+/// The external programs of a service.
+#[derive(Default)]
+pub struct ServicePrograms {
+    /// The hooks of its back ends.
+    pub hooks: Option<ServiceHooks>,
+    /// Its external handler.
+    pub chooser: Option<Chooser>,
+    /// Its programs that do not end.
+    pub residents: Residents,
+}
+
+impl ServicePrograms {
+    /// Those of a service, its resident ones already started.
+    pub fn new(
+        ingredients: &Ingredients<'_>,
+        table: &Arc<BackendTable>,
+        residents: Residents,
+        limits: &Limits,
+    ) -> Self {
+        let handler = residents.handler.as_ref();
+        Self {
+            hooks: ServiceHooks::new(ingredients, table),
+            chooser: Chooser::new(ingredients, table, handler, limits.handler),
+            residents,
+        }
+    }
 }
 
 impl RunningService {
-    /// The service of `config`, published in `segment`.
-    pub fn new(config: &model::Service, shared: &Shared, segment: SegmentWriter) -> Self {
+    /// The service of `config`, published in `segment`; `programs` makes its
+    /// external programs, which need its table.
+    pub fn new(
+        config: &model::Service,
+        shared: &Shared,
+        segment: SegmentWriter,
+        programs: impl FnOnce(&Arc<BackendTable>) -> ServicePrograms,
+    ) -> Self {
         let backends = config.backends.iter().map(|backend| BackendFacts {
             name: backend.name.clone(),
             verbose: backend.verbosity || shared.verbose,
@@ -96,6 +132,8 @@ impl RunningService {
             segment,
             Arc::clone(&shared.sink),
         );
+        let table = Arc::new(table);
+        let programs = programs(&table);
         let idle = config
             .backends
             .iter()
@@ -111,7 +149,8 @@ impl RunningService {
                 Arc::clone(&shared.descriptors),
                 shared.limits.log_repeat,
             ),
-            table: Arc::new(table),
+            table,
+            programs,
         }
     }
 
@@ -136,6 +175,11 @@ impl RunningService {
     /// Its back ends.
     pub fn table(&self) -> &Arc<BackendTable> {
         &self.table
+    }
+
+    /// Its external programs.
+    pub fn programs(&self) -> &ServicePrograms {
+        &self.programs
     }
 
     /// The counters of one worker.
@@ -177,6 +221,12 @@ impl RunningService {
             refused_deny: 0,
             refused_allow: 0,
             no_backend: self.sum(|counts| &counts.no_backend),
+            hooks_dropped: self
+                .programs
+                .hooks
+                .as_ref()
+                .map_or(0, ServiceHooks::dropped),
+            helper_dropped: self.programs.residents.dropped(),
             ..ServiceNumbers::default()
         };
         self.table.publish(&numbers, heartbeat);

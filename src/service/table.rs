@@ -152,6 +152,36 @@ impl BackendTable {
         Some((BackendSlot::reserved(Arc::clone(self), ticket), target))
     }
 
+    /// Steps 4 and 5 for a back end that a program chose; `None` if it is no
+    /// candidate.
+    pub fn dispatch_to(
+        self: &Arc<Self>,
+        backend: BackendId,
+        tried: &Tried,
+    ) -> Option<(BackendSlot, Target)> {
+        let mut state = self.lock();
+        let ticket = state.pool.dispatch_to(backend, tried)?;
+        let target = state.targets[backend.index()].clone();
+        drop(state);
+        Some((BackendSlot::reserved(Arc::clone(self), ticket), target))
+    }
+
+    /// Whether a candidate is left for a client.
+    pub fn has_candidates(&self, tried: &Tried) -> bool {
+        self.lock().pool.has_candidates(tried)
+    }
+
+    /// Usability and connections of each back end, in order of definition.
+    pub fn standings(&self) -> Vec<(bool, u64)> {
+        self.lock().pool.standings().collect()
+    }
+
+    /// Usability of each back end, in order of definition.
+    pub fn usable(&self) -> Vec<bool> {
+        let state = self.lock();
+        state.pool.standings().map(|(usable, _)| usable).collect()
+    }
+
     fn connect_failed(&self, ticket: Ticket, failure: ConnectFailure) {
         let backend = ticket.backend();
         let mut state = self.lock();

@@ -142,6 +142,7 @@ mod tests {
     use crate::base::event::EventSink;
     use crate::base::limits::Limits;
     use crate::relay::host::Order;
+    use crate::service::running::ServicePrograms;
     use crate::service::testing::{NAMES, by_order, shared};
     use crate::status::testing::segment;
 
@@ -168,6 +169,7 @@ mod tests {
             &by_order("maxconnections 2;"),
             &shared,
             segment,
+            |_| ServicePrograms::default(),
         ));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

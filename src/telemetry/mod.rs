@@ -3,7 +3,7 @@
 //! An [`Event`](crate::base::event::Event) becomes lines in [`lines`] (pure),
 //! [`log`] holds back what traffic repeats, [`queue`] takes lines without
 //! ever blocking, and a thread each writes them to [`syslog`] and, with `-f`,
-//! to the [`console`].
+//! to the [`console`]. For resident programs events become JSON in [`story`].
 //!
 //! ```text
 //! emit ─► lines ─► repeats ─┬─► queue ─► thread ─► syslog socket
@@ -16,4 +16,5 @@ pub mod lines;
 pub mod log;
 pub mod queue;
 pub mod repeats;
+pub mod story;
 pub mod syslog;

@@ -153,6 +153,23 @@ fn program_that_floods_is_killed_and_started_again() {
 }
 
 #[test]
+fn dismissed_program_is_told_everything_first() {
+    let around = tempfile::tempdir().unwrap();
+    let log = around.path().join("log");
+    let (resident, _, runner) = resident(&format!("cat > {}", log.display()));
+    let long = "x".repeat(50_000);
+    for _ in 0..10 {
+        resident.tell(long.clone().into_bytes());
+    }
+
+    runner.handle().block_on(resident.dismiss());
+
+    let text = fs::read_to_string(&log).unwrap();
+    assert_eq!(text.lines().filter(|line| **line == *long).count(), 10);
+    assert_eq!(answer_of(ask(&resident, "late")), Err(Fault::NotRunning));
+}
+
+#[test]
 fn end_of_the_owner_ends_the_program_by_the_end_of_its_input() {
     let around = tempfile::tempdir().unwrap();
     let log = around.path().join("log");

@@ -10,10 +10,12 @@ use crate::base::endpoint::BackendAddr;
 use crate::base::event::Event;
 use crate::base::state::{ConnectFailure, Reason};
 use crate::policy::pool::Released;
-use crate::relay::host::{Attempt, Next, RelayKey};
+use crate::relay::host::{Attempt, AttemptFailure, Next, Order, RelayKey};
 use crate::service::connection::WorkerHost;
 use crate::service::connection::session::{Connecting, Looking, Session, Step};
+use crate::service::programs::{Asking, Chooser, NotChosen};
 use crate::service::resolve::{Addresses, Resolved};
+use crate::service::running::RunningService;
 use crate::service::table::{BackendSlot, Target};
 
 impl WorkerHost {
@@ -104,7 +106,12 @@ impl WorkerHost {
             client: session.client,
             failure,
         });
+        let backend = slot.backend();
         slot.failed(failure);
+        // The state has changed before a hook asks for it.
+        if let Some(hooks) = &session.service().running.programs().hooks {
+            hooks.failed(backend, session.connection, session.client.ip());
+        }
     }
 
     /// The daemon's own side failed: told, but not held against the back end.
@@ -128,10 +135,102 @@ impl WorkerHost {
         if session.given_up || now >= session.failover_until {
             return Some(self.no_backend(session));
         }
-        let table = Arc::clone(session.service().running.table());
-        let Some((slot, target)) = table.dispatch(session.client.ip(), &session.tried) else {
+        let running = Arc::clone(&session.service().running);
+        if let Some(chooser) = &running.programs().chooser {
+            return self.ask(session, chooser, key);
+        }
+        let chosen = running
+            .table()
+            .dispatch(session.client.ip(), &session.tried);
+        self.take(session, chosen, key)
+    }
+
+    /// Step 4 with a handler: asks it.
+    fn ask(&self, session: &mut Session, chooser: &Chooser, key: RelayKey) -> Option<Next> {
+        let engine = self.engine.clone();
+        let wake = Box::new(move || {
+            if let Some(engine) = engine {
+                engine.send(Order::Continue(key));
+            }
+        });
+        let asking = chooser.ask(session.connection, session.client, &session.tried, wake);
+        match asking {
+            Some(asking) => self.hear(session, Box::new(asking), key),
+            None => Some(self.no_backend(session)),
+        }
+    }
+
+    /// What a handler says, or that it is to be waited for.
+    pub(super) fn hear(
+        &self,
+        session: &mut Session,
+        asking: Box<Asking>,
+        key: RelayKey,
+    ) -> Option<Next> {
+        let Some(answer) = asking.answer() else {
+            let give_up_at = asking.until.min(session.failover_until);
+            session.step = Step::Asking(asking);
+            return Some(Next::Wait { give_up_at });
+        };
+        let running = Arc::clone(&session.service().running);
+        let table = running.table();
+        let chosen = match self.chosen(session, &running, answer) {
+            Ok(chosen) => Some(chosen),
+            Err(why) => {
+                self.shared.sink.emit(&Event::HandlerFailed {
+                    service: running.named(),
+                    reason: why.reason(),
+                });
+                table.dispatch(session.client.ip(), &session.tried)
+            }
+        };
+        self.take(session, chosen, key)
+    }
+
+    /// The place at the back end that a handler names.
+    fn chosen(
+        &self,
+        session: &Session,
+        running: &RunningService,
+        answer: Result<Vec<u8>, NotChosen>,
+    ) -> Result<(BackendSlot, Target), NotChosen> {
+        let name = answer?;
+        let chooser = running.programs().chooser.as_ref();
+        let backend = chooser.ok_or(NotChosen::Unknown)?.named(&name)?;
+        if session.tried.contains(backend) {
+            return Err(NotChosen::Tried);
+        }
+        let chosen = running.table().dispatch_to(backend, &session.tried);
+        chosen.ok_or(NotChosen::NotUsable)
+    }
+
+    /// A wait for a handler has ended without its answer.
+    pub(super) fn not_heard(
+        &self,
+        session: &mut Session,
+        asking: Box<Asking>,
+        failure: &AttemptFailure,
+    ) {
+        if matches!(failure, AttemptFailure::OutOfTime) && Instant::now() < session.failover_until {
+            // Only the time of the handler is over: `hear` finds that out.
+            session.step = Step::Asking(asking);
+        } else {
+            session.given_up = true;
+        }
+    }
+
+    /// Step 5 is done, if a candidate was left; step 6 begins. `None`: try the
+    /// next candidate.
+    fn take(
+        &self,
+        session: &mut Session,
+        chosen: Option<(BackendSlot, Target)>,
+        key: RelayKey,
+    ) -> Option<Next> {
+        let Some((slot, target)) = chosen else {
             return Some(self.no_backend(session));
         };
+        let now = Instant::now();
         session.tried.insert(slot.backend());
         match target {
             Target::Addresses(addresses) => {

@@ -11,6 +11,7 @@ use crate::base::moment::Moment;
 use crate::base::traffic::Traffic;
 use crate::policy::pool::Tried;
 use crate::service::gate::ServicePermit;
+use crate::service::programs::{Asking, EndHook};
 use crate::service::resolve::Lookup;
 use crate::service::running::{Counts, RunningService};
 use crate::service::table::BackendSlot;
@@ -50,10 +51,13 @@ pub(super) enum Step {
     Choosing,
     /// Boxed: only names need it, and a session is what an idle client costs.
     Looking(Box<Looking>),
+    /// A program was asked for a back end. Boxed for the same reason.
+    Asking(Box<Asking>),
     Connecting(Connecting),
     Serving {
         slot: BackendSlot,
         to: BackendAddr,
+        end_hook: EndHook,
     },
 }
 

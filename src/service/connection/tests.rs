@@ -7,6 +7,7 @@ use crate::base::limits::Limits;
 use crate::base::state::Reason;
 use crate::policy::testing::{BIRCH, CEDAR, MAPLE, REFUSED};
 use crate::relay::host::{Order, RelayKey};
+use crate::service::running::ServicePrograms;
 use crate::service::testing::{Diary, NAMES, by_order, numbers_of, shared};
 use crate::status::testing::segment;
 
@@ -39,7 +40,10 @@ impl Rig {
         let (key, segment) = segment(&NAMES);
         let diary = Diary::of_segment(key);
         let shared = shared(Arc::<Diary>::clone(&diary), limits, runtime.handle());
-        let service = Arc::new(RunningService::new(&by_order(more), &shared, segment));
+        let no_programs = |_: &_| ServicePrograms::default();
+        let config = by_order(more);
+        let service = RunningService::new(&config, &shared, segment, no_programs);
+        let service = Arc::new(service);
         let services = [Arc::clone(&service)];
         let mut host = WorkerHost::new(shared, &services, 0, Box::new(|| {}));
         let engine = EngineHandle::alone();
