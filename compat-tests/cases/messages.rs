@@ -7,8 +7,8 @@ use crate::harness::Setup;
 #[test]
 fn start_and_restart_print_warnings_and_notes_and_go_on() {
     let trees = Trees::new();
-    let proxy = Setup::new("revivinginterval 1; maxsessions 9;")
-        .backend("maple", trees.maple.server(), "onfail logger lost;")
+    let proxy = Setup::new("type http; revivinginterval 1; maxsessions 9;")
+        .backend("maple", trees.maple.server(), "")
         .write();
 
     for command in ["start", "restart"] {

@@ -59,6 +59,14 @@ impl Setup {
         self
     }
 
+    /// Replaces a word of the services' statements.
+    pub(crate) fn replacing(mut self, word: &str, text: &str) -> Self {
+        for service in &mut self.services {
+            service.body = service.body.replace(word, text);
+        }
+        self
+    }
+
     /// Adds flags to every command.
     pub(crate) fn flags<S: Into<String>>(mut self, flags: impl IntoIterator<Item = S>) -> Self {
         self.flags.extend(flags.into_iter().map(Into::into));

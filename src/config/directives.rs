@@ -159,8 +159,7 @@ pub const RETIRED_ARGUMENTS: &[(&str, &str, &str)] = &[
 
 /// Words that are arguments only in this version's sense: accepted, but
 /// without effect yet (N01): directive and argument.
-pub const ARGUMENTS_NOT_IN_EFFECT: &[(&str, &str)] =
-    &[("type", "http"), ("dispatchmode", "externalhandler")];
+pub const ARGUMENTS_NOT_IN_EFFECT: &[(&str, &str)] = &[("type", "http")];
 
 const YEAR: u32 = 31_536_000;
 const S: &[Level] = &[Level::Service];
@@ -301,12 +300,12 @@ pub static DIRECTIVES: &[Directive] = &[
     row("denyfile", S, Slot::DenyFile, Argument::Text, "FILE",
         "file with the clients that may not connect").later(),
     row("useraccount", S, Slot::UserAccount, Argument::Text, "ACCOUNT",
-        "account that external programs run as").later(),
+        "account that external programs run as"),
     row("handlertimeout", S, Slot::HandlerTimeout, Argument::Number(1, 60_000), "MILLISECONDS",
         "how long a persistent handler may take for one answer")
-        .unit("ms").default("250").ours().later(),
+        .unit("ms").default("250").ours(),
     row("onevents", S, Slot::OnEvents, Argument::Text, "COMMAND",
-        "long-lived program that is told of every connection").ours().later(),
+        "long-lived program that is told of every connection").ours(),
     row("capturesize", S, Slot::CaptureSize, Argument::Number(0, 1_048_576), "MEBIBYTES",
         "size at which a capture goes on in a new file; 0 is never")
         .unit("MiB").default("100").ours().later(),
@@ -325,11 +324,11 @@ pub static DIRECTIVES: &[Directive] = &[
     row("retries", B, Slot::Retries, Argument::Number(0, 1_000), "NUMBER",
         "consecutive connect failures that are allowed").unit("failures").default("0").decided(),
     row("onstart", B, Slot::OnStart, Argument::Text, "COMMAND",
-        "command run when a connection was made").later(),
+        "command run when a connection was made"),
     row("onend", B, Slot::OnEnd, Argument::Text, "COMMAND",
-        "command run when a connection ends").later(),
+        "command run when a connection ends"),
     row("onfail", B, Slot::OnFail, Argument::Text, "COMMAND",
-        "command run when the back end could not be reached").later(),
+        "command run when the back end could not be reached"),
     row("trafficlog", BS, Slot::TrafficLog, Argument::Text, "FILE",
         "hex dump of all traffic").later(),
     row("throughputlog", BS, Slot::ThroughputLog, Argument::Text, "FILE",
@@ -367,9 +366,9 @@ pub static DIRECTIVES: &[Directive] = &[
         "retired spelling of setserverheader \"X-Real-IP: %r\"")
         .later().decided().retired("setserverheader"),
     row("onsuccess", B, Slot::OnStart, Argument::Text, "COMMAND",
-        "retired spelling of onstart").later().retired("onstart"),
+        "retired spelling of onstart").retired("onstart"),
     row("onfailure", B, Slot::OnFail, Argument::Text, "COMMAND",
-        "retired spelling of onfail").later().retired("onfail"),
+        "retired spelling of onfail").retired("onfail"),
 ];
 
 /// The row of `word` at `level`.

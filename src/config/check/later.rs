@@ -12,10 +12,7 @@ use crate::config::findings::{Finding, Findings};
 fn instead(word: &str) -> &'static str {
     match word {
         "type http" => ": bytes pass unread, as with `type any`",
-        "dispatchmode externalhandler" => ": the mode is `roundrobin` until then",
         "allowfrom" | "denyfrom" | "allowfile" | "denyfile" => ": every client may connect",
-        "useraccount" | "onevents" | "handlertimeout" => ": no external program is run",
-        "onstart" | "onend" | "onfail" => ": the command is not run",
         "trafficlog" | "throughputlog" | "capture" | "capturesize" | "capturefiles" => {
             ": nothing is logged there"
         }
@@ -38,11 +35,6 @@ pub(super) fn check(services: &[ServiceDraft], findings: &mut Findings) {
             && setting.value == Value::Http(true)
         {
             count("type http", setting.argument);
-        }
-        if let Some(setting) = service.settings.find(Slot::DispatchMode)
-            && matches!(setting.value, Value::Mode(_, Some(_)))
-        {
-            count("dispatchmode externalhandler", setting.word);
         }
         let rows = service.later.iter();
         for (row, place) in rows.filter(|(row, _)| service.is_http() || !needs_http(row)) {
