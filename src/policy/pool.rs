@@ -24,7 +24,7 @@ use crate::base::moment::Moment;
 use crate::base::quantity::Percent;
 use crate::base::state::{ConnectFailure, Reason, ShownState, StateChange};
 use crate::policy::backend::{BackendState, Event, Patience};
-use crate::policy::dispatch::{Ask, Candidates, Dispatcher, Mode, Standing};
+use crate::policy::dispatch::{Ask, Candidates, Dispatcher, Explanation, Mode, Standing};
 use crate::policy::usage::{Measure, Usage};
 
 mod member;
@@ -107,6 +107,13 @@ impl Pool {
         let ticket = self.reserve(backend);
         self.check_invariants();
         Some(ticket)
+    }
+
+    /// How the back ends stand for the next choice, for people who ask why.
+    pub fn explain(&self, tried: &Tried) -> Explanation {
+        let candidates = Candidates::new(&self.standings, tried);
+        let states = self.members.iter().map(|member| member.state.shown());
+        Explanation::of(&self.dispatcher, &candidates, states)
     }
 
     /// Whether a candidate is left for a client.

@@ -15,6 +15,6 @@ impl Mode for ByConnections {
     }
 }
 
-fn score(standing: &Standing) -> f64 {
+pub(super) fn score(standing: &Standing) -> f64 {
     (standing.active + 1) as f64 * f64::from(standing.weight.get())
 }

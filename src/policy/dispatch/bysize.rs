@@ -16,6 +16,6 @@ impl Mode for BySize {
     }
 }
 
-fn score(standing: &Standing) -> f64 {
+pub(super) fn score(standing: &Standing) -> f64 {
     standing.usage.figure() * f64::from(standing.weight.get())
 }

@@ -48,6 +48,16 @@ impl<'a> Candidates<'a> {
         self.standings.len()
     }
 
+    /// All back ends that are configured.
+    pub(crate) fn standings(&self) -> &'a [Standing] {
+        self.standings
+    }
+
+    /// Whether this one was tried for the client.
+    pub(crate) fn was_tried(&self, backend: BackendId) -> bool {
+        self.tried.contains(backend)
+    }
+
     /// Whether this one may be chosen.
     pub(crate) fn contains(&self, backend: BackendId) -> bool {
         let usable = |standing: &Standing| standing.is_usable();

@@ -19,10 +19,12 @@ mod byduration;
 mod byorder;
 mod bysize;
 mod candidates;
+mod explain;
 mod random;
 mod roundrobin;
 
 pub(crate) use candidates::{Candidates, Standing};
+pub use explain::Explanation;
 
 /// The moving window of `bysize` and `byduration`: 0 (everything since the
 /// start) or the last 1 to 10000 connections.
