@@ -37,6 +37,7 @@ use crate::service::gate::Descriptors;
 use crate::service::listener::{self, Claim, ListenError};
 use crate::service::resolve::{self, Resolver};
 use crate::service::revival::{Prober, revive};
+pub(crate) use crate::service::running::Records;
 use crate::service::running::{RunningService, ServicePrograms, Shared};
 use crate::service::table::BackendTable;
 use crate::service::worker::{Report, Start, Worker};
@@ -78,6 +79,8 @@ pub(crate) struct Options {
     pub(crate) limits: Limits,
     /// Whether start and end of every connection are logged.
     pub(crate) activity: bool,
+    /// Whether a line of JSON is logged for every connection.
+    pub(crate) records: Records,
     /// Facility for syslog.
     pub(crate) facility: Facility,
     /// Whether every block is as if it said `verbosity on`.
@@ -346,6 +349,7 @@ fn shared(
         sink,
         workers: options.workers,
         verbose: options.verbose,
+        records: options.records,
         seed: Moment::now().unix ^ u64::from(std::process::id()).rotate_left(32),
     })
 }

@@ -17,6 +17,7 @@ mod limits;
 mod messages;
 mod operator;
 mod probes;
+mod records;
 mod relay;
 mod remains;
 mod resident;

@@ -35,4 +35,4 @@ pub(crate) use sandbox::{Sandbox, binary_under_test};
 pub(crate) use segment::{FIRST_BACKEND, PID, Segment};
 pub(crate) use setup::Setup;
 pub(crate) use status::Status;
-pub(crate) use syslog::Level;
+pub(crate) use syslog::{Level, Line};

@@ -10,6 +10,7 @@ use crate::base::moment::Moment;
 use crate::base::name::{BackendName, ServiceName};
 use crate::base::outcome::Transfer;
 use crate::base::quantity::ConnectionLimit;
+use crate::base::record::ConnectionRecord;
 use crate::base::state::{ConnectFailure, StateChange};
 
 /// Takes events; called from every thread, so it must neither block nor fail.
@@ -289,6 +290,15 @@ pub enum Event<'a> {
         backend: AtBackend<'a>,
         /// Nothing, or why it failed.
         result: Result<(), ConnectFailure>,
+    },
+    /// A client connection is over; only where records are kept (`-A`).
+    Recorded {
+        /// The service.
+        service: InService<'a>,
+        /// The dispatch mode in full.
+        mode: &'a str,
+        /// All that is known of it.
+        record: &'a ConnectionRecord,
     },
     /// A fault of the program itself was caught; it cost one connection.
     Fault {

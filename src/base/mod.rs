@@ -12,6 +12,7 @@ pub mod name;
 pub mod outcome;
 pub mod quantity;
 pub mod random;
+pub mod record;
 pub mod state;
 pub mod template;
 pub mod text;

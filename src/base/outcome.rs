@@ -15,6 +15,30 @@ pub struct Transfer {
     pub first_byte: Option<Duration>,
     /// Who or what ended it.
     pub ended: Ended,
+    /// How it ended.
+    pub manner: Manner,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Manner {
+    /// Both directions came to their end.
+    Closed,
+    /// One side reset it, which was passed on.
+    Reset,
+    /// It broke, or was cut by this daemon.
+    Cut,
+}
+
+impl Manner {
+    /// The word for lines of JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::Cut => "cut",
+        }
+    }
 }
 
 /// Who or what ended a connection.

@@ -165,6 +165,7 @@ pub(super) fn daemon_options(session: &Session) -> daemon::Options {
         dns_ttl: options.dns_ttl,
         limits: options.limits,
         activity: options.activity,
+        records: options.records,
         facility: options.facility,
         verbose: options.verbose,
         console,

@@ -117,10 +117,17 @@ pub enum HandlerKind {
     Persistent,
 }
 
+impl Handler {
+    /// Whether one process serves all clients.
+    pub fn is_persistent(&self) -> bool {
+        self.kind == HandlerKind::Persistent
+    }
+}
+
 /// As it stands in the file: `persistent COMMAND` or `COMMAND`.
 impl std::fmt::Display for Handler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.kind == HandlerKind::Persistent {
+        if self.is_persistent() {
             f.write_str("persistent ")?;
         }
         write!(f, "{}", self.command)

@@ -20,7 +20,7 @@ use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 
-use crate::base::outcome::{Ended, Transfer};
+use crate::base::outcome::{Ended, Manner, Transfer};
 use crate::relay::choose::Pace;
 use crate::relay::engine::Core;
 use crate::relay::host::{Host, Plan, RelayKey};
@@ -81,6 +81,8 @@ pub(super) struct Pair {
     pub(super) ledger: Ledger,
     /// Whether it stands on the list of those whose turn comes again.
     pub(super) queued: bool,
+    /// How it ended, as far as its sockets said.
+    manner: Manner,
 }
 
 /// What a pair needs next.
@@ -127,6 +129,7 @@ impl Pair {
             first_end: None,
             ledger: Ledger::new(now),
             queued: false,
+            manner: Manner::Cut,
         }
     }
 
@@ -238,6 +241,7 @@ impl Pair {
         }
         if Side::BOTH.into_iter().all(|from| self.flows[from].closed) {
             let first = self.first_end.unwrap_or(Side::Backend);
+            self.manner = Manner::Closed;
             return Ok(Step::Over(first.ended()));
         }
         Ok(if again { Step::Again } else { Step::Wait })
@@ -247,6 +251,7 @@ impl Pair {
     fn cut(&mut self, cut: Cut) -> Ended {
         match cut {
             Cut::Reset(side) => {
+                self.manner = Manner::Reset;
                 if let Ok(other) = self.socket(side.other()) {
                     let _ = sockopt::set_socket_linger(other, Some(Duration::ZERO));
                 }
@@ -288,6 +293,7 @@ impl Pair {
             duration: self.ledger.duration(),
             first_byte: self.ledger.first_byte(),
             ended,
+            manner: self.manner,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::base::endpoint::{BackendAddr, ClientAddr};
 use crate::base::event::Event;
 use crate::base::id::BackendId;
 use crate::base::outcome::{Ended, Transfer};
+use crate::base::record::Fate;
 use crate::policy::pool::{Released, Sample, Tried};
 use crate::relay::host::{Abandoned, AttemptFailure, Host, ListenerId, Next, Plan, RelayKey};
 use crate::relay::mailbox::EngineHandle;
@@ -23,6 +24,7 @@ use crate::service::programs::EndHook;
 use crate::service::running::{RunningService, Shared};
 
 mod choosing;
+mod record;
 mod session;
 
 pub(super) use choosing::with_port;
@@ -139,7 +141,7 @@ impl Host for WorkerHost {
             connection,
             client,
         });
-        Some(Session {
+        let mut session = Session {
             permit,
             connection,
             client,
@@ -147,7 +149,10 @@ impl Host for WorkerHost {
             failover_until: Instant::now() + self.shared.limits.failover,
             given_up: false,
             step: Step::Choosing,
-        })
+            record: None,
+        };
+        session.record = self.new_record(&session);
+        Some(session)
     }
 
     fn next_backend(&mut self, session: &mut Session, key: RelayKey) -> Next {
@@ -207,6 +212,7 @@ impl Host for WorkerHost {
         if let Step::Connecting(connecting) = session.take_step() {
             let mut slot = connecting.slot;
             slot.connected();
+            session.note_connected(to);
             self.shared
                 .sink
                 .emit(&Event::Started(session.served(&slot, to)));
@@ -235,6 +241,11 @@ impl Host for WorkerHost {
             // An answer that nobody waits for any more is withdrawn.
             Step::Choosing | Step::Asking(_) | Step::Serving { .. } => {}
         }
+        let fate = match why {
+            Abandoned::Stopped => Fate::Stopped,
+            Abandoned::ClientReset => Fate::Aborted,
+        };
+        self.close_record(&mut session, fate);
         match why {
             Abandoned::Stopped => session.service().counts().cut(),
             Abandoned::ClientReset => self.shared.sink.emit(&Event::Aborted {
@@ -256,6 +267,7 @@ impl Host for WorkerHost {
             served: session.served(&slot, to),
             transfer,
         });
+        self.close_record(&mut session, Fate::Served(transfer));
         if end_hook == EndHook::Due
             && let Some(hooks) = &session.service().running.programs().hooks
         {

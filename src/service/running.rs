@@ -35,8 +35,20 @@ pub struct Shared {
     pub workers: usize,
     /// Whether every service and back end is as if it said `verbosity on`.
     pub verbose: bool,
+    /// Whether a record of each client connection is kept (`-A`).
+    pub records: Records,
     /// What the choice by chance begins with.
     pub seed: u64,
+}
+
+/// Whether a record of each client connection is kept.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Records {
+    /// No: nothing of it costs anything.
+    #[default]
+    None,
+    /// Yes, and an event tells of it at its end.
+    Kept,
 }
 
 /// Client connections of one worker since the start. Only that worker adds.
@@ -73,6 +85,7 @@ impl Counts {
 pub struct RunningService {
     name: ServiceName,
     verbose: bool,
+    mode: String,
     address: SocketAddr,
     idle_limits: Vec<Option<Duration>>,
     counts: Vec<Counts>,
@@ -141,6 +154,7 @@ impl RunningService {
         Self {
             name: config.name.clone(),
             verbose: config.verbosity || shared.verbose,
+            mode: mode_text(config),
             address: config.listen_address(),
             idle_limits: idle.collect(),
             counts: (0..shared.workers).map(|_| Counts::default()).collect(),
@@ -165,6 +179,11 @@ impl RunningService {
             name: &self.name,
             verbose: self.verbose,
         }
+    }
+
+    /// Its dispatch mode in full, without the command of a handler.
+    pub fn mode(&self) -> &str {
+        &self.mode
     }
 
     /// The way in.
@@ -238,6 +257,15 @@ impl RunningService {
             .map(|counts| counter(counts).load(Ordering::Relaxed))
             .sum()
     }
+}
+
+fn mode_text(config: &model::Service) -> String {
+    let persistent = config
+        .handler
+        .as_ref()
+        .is_some_and(|handler| handler.is_persistent());
+    let kind = if persistent { " persistent" } else { "" };
+    format!("{}{kind}", config.dispatch)
 }
 
 fn pool_settings(config: &model::Service, shared: &Shared) -> PoolSettings {

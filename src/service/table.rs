@@ -20,6 +20,7 @@ use crate::base::moment::Moment;
 use crate::base::name::{BackendName, ServiceName};
 use crate::base::state::{ConnectFailure, ShownState, StateChange};
 use crate::base::traffic::Traffic;
+use crate::policy::dispatch::Explanation;
 use crate::policy::pool::{Pool, PoolSettings, ProbeTicket, Ticket, Tried};
 use crate::status::publish::SegmentWriter;
 use crate::status::snapshot::{BackendNumbers, Phase, ServiceNumbers};
@@ -150,6 +151,17 @@ impl BackendTable {
         let target = state.targets[ticket.backend().index()].clone();
         drop(state);
         Some((BackendSlot::reserved(Arc::clone(self), ticket), target))
+    }
+
+    /// How the back ends stand for the next choice. Another client may come in
+    /// between: it is for people, not for decisions.
+    pub fn explain(&self, tried: &Tried) -> Explanation {
+        self.lock().pool.explain(tried)
+    }
+
+    /// The name of a back end.
+    pub fn name(&self, backend: BackendId) -> &BackendName {
+        &self.backends[backend.index()].name
     }
 
     /// Steps 4 and 5 for a back end that a program chose; `None` if it is no

@@ -124,6 +124,7 @@ pub(super) fn shared(sink: Arc<dyn EventSink>, limits: Limits, runtime: &Handle)
         sink,
         workers: 1,
         verbose: false,
+        records: Default::default(),
         seed: 1,
     })
 }

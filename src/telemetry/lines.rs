@@ -12,6 +12,7 @@ use crate::telemetry::level::Level;
 use crate::telemetry::repeats::Subject;
 
 mod connections;
+mod record;
 mod trouble;
 mod words;
 
@@ -72,6 +73,15 @@ pub fn describe(event: &Event<'_>, wanted: Wanted, clock: &Clock, say: &mut Say<
             if wanted.verbose || backend.verbose {
                 describe_attempt(event, say);
             }
+        }
+        // Kept only where it is asked for, so always wanted.
+        Event::Recorded {
+            service,
+            mode,
+            record,
+        } => {
+            let line = record::line(service, mode, record);
+            say(Level::Notice, None, format_args!("{line}"));
         }
         Event::Started(served) => describe_start(served, wanted, clock, say),
         Event::Ended { served, transfer } => describe_end(served, transfer, wanted, clock, say),

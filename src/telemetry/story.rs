@@ -144,7 +144,7 @@ mod tests {
     use crate::base::id::ConnectionCounter;
     use crate::base::moment::Moment;
     use crate::base::name::BackendName;
-    use crate::base::outcome::{Ended, Transfer};
+    use crate::base::outcome::{Ended, Manner, Transfer};
     use crate::base::state::{ConnectFailure, Reason, ShownState, StateChange};
 
     fn line(event: &Event<'_>) -> String {
@@ -177,6 +177,7 @@ mod tests {
             duration: Duration::from_micros(2_500_000),
             first_byte: None,
             ended: Ended::Idle,
+            manner: Manner::Closed,
         };
         let failure = ConnectFailure {
             reason: Reason::TimedOut,

@@ -46,6 +46,12 @@ pub(in crate::cli) const FLAGS: &[Flag] = &[
         "log start and end of every connection",
     ),
     flag(
+        'A',
+        "record",
+        Takes::One("json"),
+        "log a line of JSON for every connection",
+    ),
+    flag(
         'b',
         "binary",
         Takes::Nothing,

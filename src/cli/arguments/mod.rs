@@ -19,6 +19,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use crate::base::limits::Limits;
 use crate::cli::exit::Failure;
 use crate::config::diagnostic::Code;
+use crate::daemon::Records;
 use crate::telemetry::level::Facility;
 
 pub(super) use words::{Command, Migrate, Order, Rewrite};
@@ -73,6 +74,8 @@ pub(super) struct Options {
     pub(super) config: Option<PathBuf>,
     /// `-a`.
     pub(super) activity: bool,
+    /// `-A`.
+    pub(super) records: Records,
     /// `-B`, in bytes.
     pub(super) buffer_size: usize,
     /// `-d`.
@@ -174,6 +177,7 @@ fn options(matches: &ArgMatches) -> Result<Options, Failure> {
     Ok(Options {
         config: matches.get_one::<OsString>("config").map(PathBuf::from),
         activity: matches.get_flag("activity"),
+        records: records(matches)?,
         buffer_size: number("buffer-size", 1_024..=16_777_216, 65_536)?,
         dns_ttl: Duration::from_secs(number("dns-ttl", 0..=2_147_483, 3_600)? as u64),
         foreground: matches.get_flag("foreground"),
@@ -184,6 +188,18 @@ fn options(matches: &ArgMatches) -> Result<Options, Failure> {
         verbose: matches.get_flag("verbose"),
         workers: number("workers", 1..=values::MAX_WORKERS, workers)?,
     })
+}
+
+fn records(matches: &ArgMatches) -> Result<Records, Failure> {
+    match matches.get_one::<OsString>("record") {
+        None => Ok(Records::None),
+        Some(form) if form == "json" => Ok(Records::Kept),
+        Some(other) => {
+            let shown = other.to_string_lossy();
+            let text = format!("argument of '-A' is '{shown}', accepted: json");
+            Err(Failure::Usage(text))
+        }
+    }
 }
 
 fn form(matches: &ArgMatches) -> Result<Form, Failure> {

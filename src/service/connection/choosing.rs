@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::base::endpoint::BackendAddr;
 use crate::base::event::Event;
+use crate::base::record::{ChosenBy, Fate};
 use crate::base::state::{ConnectFailure, Reason};
 use crate::policy::pool::Released;
 use crate::relay::host::{Attempt, AttemptFailure, Next, Order, RelayKey};
@@ -28,6 +29,7 @@ impl WorkerHost {
             service,
             client: session.client,
         });
+        self.close_record(session, Fate::NoBackend);
         Next::Close
     }
 
@@ -95,7 +97,7 @@ impl WorkerHost {
 
     pub(super) fn held_against(
         &self,
-        session: &Session,
+        session: &mut Session,
         slot: BackendSlot,
         failure: ConnectFailure,
     ) {
@@ -107,6 +109,7 @@ impl WorkerHost {
             failure,
         });
         let backend = slot.backend();
+        session.note_failure(backend, failure.reason.name());
         slot.failed(failure);
         // The state has changed before a hook asks for it.
         if let Some(hooks) = &session.service().running.programs().hooks {
@@ -117,7 +120,7 @@ impl WorkerHost {
     /// The daemon's own side failed: told, but not held against the back end.
     pub(super) fn failed_here(
         &self,
-        session: &Session,
+        session: &mut Session,
         slot: BackendSlot,
         to: Option<BackendAddr>,
         error: &io::Error,
@@ -126,6 +129,7 @@ impl WorkerHost {
         self.shared
             .sink
             .emit(&Event::CannotConnectFromHere { backend, to, error });
+        session.note_failure(slot.backend(), "not from here");
         slot.released(Released::NotHeldAgainst);
     }
 
@@ -139,9 +143,19 @@ impl WorkerHost {
         if let Some(chooser) = &running.programs().chooser {
             return self.ask(session, chooser, key);
         }
+        self.choose(session, ChosenBy::Mode, key)
+    }
+
+    /// Steps 4 and 5 by the dispatch mode, or by what stands in for it.
+    fn choose(&self, session: &mut Session, by: ChosenBy, key: RelayKey) -> Option<Next> {
+        let why = session.explanation();
+        let running = Arc::clone(&session.service().running);
         let chosen = running
             .table()
             .dispatch(session.client.ip(), &session.tried);
+        if let Some((slot, _)) = &chosen {
+            session.note_choice(slot.backend(), by, why.as_ref());
+        }
         self.take(session, chosen, key)
     }
 
@@ -173,18 +187,21 @@ impl WorkerHost {
             return Some(Next::Wait { give_up_at });
         };
         let running = Arc::clone(&session.service().running);
-        let table = running.table();
-        let chosen = match self.chosen(session, &running, answer) {
-            Ok(chosen) => Some(chosen),
+        let standing = session.explanation();
+        match self.chosen(session, &running, answer) {
+            Ok(chosen) => {
+                let backend = chosen.0.backend();
+                session.note_choice(backend, ChosenBy::Handler, standing.as_ref());
+                self.take(session, Some(chosen), key)
+            }
             Err(why) => {
                 self.shared.sink.emit(&Event::HandlerFailed {
                     service: running.named(),
                     reason: why.reason(),
                 });
-                table.dispatch(session.client.ip(), &session.tried)
+                self.choose(session, ChosenBy::FallBack, key)
             }
-        };
-        self.take(session, chosen, key)
+        }
     }
 
     /// The place at the back end that a handler names.

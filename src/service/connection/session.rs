@@ -8,6 +8,7 @@ use crate::base::endpoint::{BackendAddr, ClientAddr};
 use crate::base::event::Served;
 use crate::base::id::ConnectionId;
 use crate::base::moment::Moment;
+use crate::base::record::ConnectionRecord;
 use crate::base::traffic::Traffic;
 use crate::policy::pool::Tried;
 use crate::service::gate::ServicePermit;
@@ -32,7 +33,7 @@ impl ServiceAtWorker {
 }
 
 /// An idle client costs no more than this, besides what the engine keeps.
-const _: () = assert!(size_of::<Session>() <= 176);
+const _: () = assert!(size_of::<Session>() <= 184);
 
 /// One client connection.
 pub struct Session {
@@ -44,6 +45,8 @@ pub struct Session {
     /// The daemon has no means to connect anywhere; no candidate is tried any more.
     pub(super) given_up: bool,
     pub(super) step: Step,
+    /// What is written down of it, where that is asked for.
+    pub(super) record: Option<Box<ConnectionRecord>>,
 }
 
 /// Where a session stands.

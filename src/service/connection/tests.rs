@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::base::limits::Limits;
+use crate::base::outcome::Manner;
 use crate::base::state::Reason;
 use crate::policy::testing::{BIRCH, CEDAR, MAPLE, REFUSED};
 use crate::relay::host::{Order, RelayKey};
@@ -102,6 +103,7 @@ fn client_whose_back_end_refuses_is_served_by_the_next_and_accounted_once() {
             duration: Duration::ZERO,
             first_byte: None,
             ended: Ended::ByClient,
+            manner: Manner::Closed,
         },
     );
 

@@ -7,7 +7,7 @@ use crate::base::event::{AtBackend, InService, ListSide, Served};
 use crate::base::id::{ConnectionCounter, ConnectionId};
 use crate::base::moment::Moment;
 use crate::base::name::{BackendName, ServiceName};
-use crate::base::outcome::{Ended, Transfer};
+use crate::base::outcome::{Ended, Manner, Transfer};
 use crate::base::quantity::ConnectionLimit;
 use crate::base::state::ConnectFailure;
 
@@ -84,6 +84,7 @@ fn transfer() -> Transfer {
         duration: Duration::from_micros(2_118_403),
         first_byte: None,
         ended: Ended::ByClient,
+        manner: Manner::Closed,
     }
 }
 
