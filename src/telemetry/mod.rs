@@ -15,6 +15,7 @@ pub mod level;
 pub mod lines;
 pub mod log;
 pub mod queue;
+pub mod read;
 pub mod repeats;
 pub mod story;
 pub mod syslog;
