@@ -31,6 +31,7 @@ mod storm;
 mod syslog;
 mod tell;
 mod time_outs;
+mod trafficlog;
 
 use crate::harness::{Backend, Proxy, Setup};
 

@@ -9,6 +9,7 @@
 //! | `session` | flags, streams, and how the configuration is read |
 //! | `locate` | where the configuration file is |
 //! | `find`, `watch` | which daemons run, and when one has ended |
+//! | `input` | the log files that a command reads |
 //! | `render` | what `status` and `services` look like |
 
 mod arguments;
@@ -17,6 +18,7 @@ mod console;
 mod demo;
 mod exit;
 mod find;
+mod input;
 mod locate;
 mod migrate;
 mod nearest;
@@ -30,6 +32,7 @@ mod start;
 mod status;
 mod stop;
 mod tell;
+mod trafficlog;
 mod usage;
 mod watch;
 
@@ -94,5 +97,6 @@ fn perform(session: &Session, command: Command) -> Outcome {
         Command::Restart => restart::run(session),
         Command::Demo => demo::run(session),
         Command::Migrate(order) => migrate::run(session, &order),
+        Command::TrafficLog(order) => trafficlog::run(session, &order),
     }
 }

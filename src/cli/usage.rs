@@ -42,6 +42,11 @@ pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
         "[-i | --diff] [FILE]",
         "rewrite retired spellings into their new forms",
     ),
+    (
+        "trafficlog",
+        "FILE",
+        "show a traffic log or a capture (pcapng)",
+    ),
     ("reload", "", "not in this version"),
 ];
 

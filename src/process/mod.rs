@@ -2,7 +2,8 @@
 //!
 //! [`background`] leaves the terminal, [`signals`] hears what the daemon is
 //! told from outside, [`identity`] is what the system knows of this process,
-//! [`holder`] finds the process that is in the way of a listener.
+//! [`holder`] finds the process that is in the way of a listener, [`pager`]
+//! shows text screen by screen.
 //!
 //! External programs are started by [`spawn`], as an [`account`] where one is
 //! given, on the thread of a [`runner`]: [`hooks`] in order and bounded in
@@ -15,6 +16,7 @@ pub mod handler;
 pub mod holder;
 pub mod hooks;
 pub mod identity;
+pub mod pager;
 pub mod question;
 pub mod resident;
 pub mod runner;

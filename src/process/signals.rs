@@ -7,8 +7,12 @@
 //! before `main`; whoever starts a program sets it back to the default.
 
 use std::io;
+use std::os::fd::AsFd;
 
 use nix::sys::signal::{SigSet, Signal as Number};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use tokio::signal::unix::{Signal as Listener, SignalKind, signal};
 
 /// A signal that the daemon acts on.
@@ -89,6 +93,65 @@ pub fn ignore_hangup() -> io::Result<()> {
     Ok(only_hangup().thread_block()?)
 }
 
+/// Leaves control-C to another program that has the terminal, such as a pager.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn ignore_interrupt() -> io::Result<()> {
+    let mut set = SigSet::empty();
+    set.add(Number::SIGINT);
+    set.add(Number::SIGQUIT);
+    Ok(set.thread_block()?)
+}
+
+/// Does `work` on a thread of its own, until it is done or SIGINT or SIGTERM
+/// comes, whichever is first; gives what it gave, or `None` for a signal.
+///
+/// After a signal the thread may still be blocked somewhere; it is left alone,
+/// so this is for commands that have nothing more to do. To be called before
+/// there are other threads.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn until_ended<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<Option<T>> {
+    let mut ends = SigSet::empty();
+    ends.add(Number::SIGINT);
+    ends.add(Number::SIGTERM);
+    ends.thread_block()?;
+    let signals = SignalFd::with_flags(&ends, SfdFlags::SFD_CLOEXEC)?;
+    let (done, working) = io::pipe()?;
+    let worker = std::thread::Builder::new()
+        .name("work".to_owned())
+        .spawn(move || {
+            // Closed when the work is done, or has panicked.
+            let _working = working;
+            work()
+        })?;
+    let mut watched = [
+        PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+        PollFd::from_borrowed_fd(done.as_fd(), PollFlags::IN),
+    ];
+    loop {
+        match poll(&mut watched, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if !watched[1].revents().is_empty() {
+            return match worker.join() {
+                Ok(result) => Ok(Some(result)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+        }
+        if !watched[0].revents().is_empty() {
+            return Ok(None);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -102,6 +165,11 @@ mod tests {
 
     fn send(number: Number) {
         kill(Pid::this(), number).unwrap();
+    }
+
+    #[test]
+    fn work_that_is_done_before_a_signal_gives_its_result() {
+        assert_eq!(until_ended(|| 7).unwrap(), Some(7));
     }
 
     // One test, since signals go to the whole process of the tests.

@@ -26,9 +26,29 @@ pub(in crate::cli) struct Flag {
     pub(in crate::cli) text: &'static str,
 }
 
+/// The flags that only one command takes, by their long names, and which.
+///
+/// Source: decided (2.3).
+pub(super) const OWNERS: &[(&str, &str)] = &[
+    ("in-place", "migrate"),
+    ("diff", "migrate"),
+    ("connection", "trafficlog"),
+    ("raw", "trafficlog"),
+    ("follow", "trafficlog"),
+];
+
 const fn flag(letter: char, long: &'static str, takes: Takes, text: &'static str) -> Flag {
     Flag {
         letter: Some(letter),
+        long,
+        takes,
+        text,
+    }
+}
+
+const fn long(long: &'static str, takes: Takes, text: &'static str) -> Flag {
+    Flag {
+        letter: None,
         long,
         takes,
         text,
@@ -100,12 +120,7 @@ pub(in crate::cli) const FLAGS: &[Flag] = &[
         Takes::Nothing,
         "migrate: replace the file, keep FILE.bak",
     ),
-    Flag {
-        letter: None,
-        long: "diff",
-        takes: Takes::Nothing,
-        text: "migrate: print a unified diff",
-    },
+    long("diff", Takes::Nothing, "migrate: print a unified diff"),
     flag('j', "json", Takes::Nothing, "status, services: print JSON"),
     flag(
         'l',
@@ -145,12 +160,22 @@ pub(in crate::cli) const FLAGS: &[Flag] = &[
         "silence a warning, as in -W no-W17; repeatable",
     ),
     flag('x', "xml", Takes::Nothing, "status, services: print XML"),
-    Flag {
-        letter: None,
-        long: "limit",
-        takes: Takes::Each("NAME=SECONDS"),
-        text: "",
-    },
+    long(
+        "connection",
+        Takes::One("NUMBER"),
+        "trafficlog: only this connection of a capture",
+    ),
+    long(
+        "raw",
+        Takes::One("SIDE"),
+        "trafficlog: just the bytes that client or backend\nsent",
+    ),
+    long(
+        "follow",
+        Takes::Nothing,
+        "trafficlog: wait for more at the end of the file",
+    ),
+    long("limit", Takes::Each("NAME=SECONDS"), ""),
 ];
 
 impl Flag {

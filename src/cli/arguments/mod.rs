@@ -5,15 +5,17 @@
 //! said in our own words, so that no other layout appears (2.5).
 
 pub(super) mod flags;
+mod logs;
 mod values;
 mod words;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::OsStringValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 
 use crate::base::limits::Limits;
@@ -22,6 +24,7 @@ use crate::config::diagnostic::Code;
 use crate::daemon::Records;
 use crate::telemetry::level::Facility;
 
+pub(super) use logs::{Manner, TrafficLog, Until};
 pub(super) use words::{Command, Migrate, Order, Rewrite};
 
 /// The key of everything that is no flag.
@@ -163,8 +166,46 @@ fn action(matches: &ArgMatches) -> Result<Action, Failure> {
     let Some((command, arguments)) = words.split_first() else {
         return Ok(Action::Nothing);
     };
-    let rewrite = Rewrite::of_flags(matches.get_flag("in-place"), matches.get_flag("diff"))?;
-    Command::of_words(command, arguments, rewrite).map(Action::Run)
+    check_owners(command, matches)?;
+    let arguments = Arguments {
+        words: arguments,
+        flags: matches,
+    };
+    Command::of_words(command, &arguments).map(Action::Run)
+}
+
+/// Refuses a flag that only another command takes.
+fn check_owners(command: &OsStr, matches: &ArgMatches) -> Result<(), Failure> {
+    let given = |long: &str| matches.value_source(long) == Some(ValueSource::CommandLine);
+    match flags::OWNERS
+        .iter()
+        .find(|(long, owner)| given(long) && command != *owner)
+    {
+        None => Ok(()),
+        Some((long, owner)) => Err(Failure::Usage(format!(
+            "'{}' belongs to '{owner}', not to '{}'",
+            flags::by_long(long).map_or_else(|| (*long).to_owned(), flags::Flag::spelling),
+            command.to_string_lossy()
+        ))),
+    }
+}
+
+/// What stands behind a command, and the flags that it may take.
+struct Arguments<'a> {
+    words: &'a [&'a OsString],
+    flags: &'a ArgMatches,
+}
+
+impl<'a> Arguments<'a> {
+    /// Whether this flag without argument is given.
+    fn has(&self, long: &str) -> bool {
+        self.flags.get_flag(long)
+    }
+
+    /// The argument of this flag.
+    fn value(&self, long: &str) -> Option<&'a OsString> {
+        self.flags.get_one(long)
+    }
 }
 
 fn options(matches: &ArgMatches) -> Result<Options, Failure> {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::base::endpoint::Endpoint;
 use crate::base::state::{ShownState, Tell};
+use crate::telemetry::read::Side;
 
 fn parse_line(line: &str) -> Result<Invocation, Failure> {
     let words = std::iter::once("crossroads").chain(line.split_whitespace());
@@ -316,7 +317,7 @@ fn migrate_takes_one_flag_and_one_file() {
     );
     assert_eq!(
         usage_error("stop -i"),
-        "'-i' and '--diff' belong to 'migrate', not to 'stop'"
+        "'-i' belongs to 'migrate', not to 'stop'"
     );
 }
 
@@ -393,5 +394,26 @@ fn facility_is_known_in_any_case_and_with_its_prefix() {
         usage_error("-l local8 start").starts_with(
             "unknown facility 'local8' (did you mean 'local0'?); facilities are auth,"
         )
+    );
+}
+
+#[test]
+fn trafficlog_shows_a_file_whole_and_to_its_end_unless_told_otherwise() {
+    let action = |connection, manner, until| {
+        Action::Run(Command::TrafficLog(TrafficLog {
+            file: PathBuf::from("f"),
+            connection,
+            manner,
+            until,
+        }))
+    };
+
+    assert_eq!(
+        action_of("trafficlog f"),
+        action(None, Manner::Hex, Until::EndOfFile)
+    );
+    assert_eq!(
+        action_of("trafficlog --follow f --raw backend --connection 0000042"),
+        action(Some(42), Manner::Raw(Side::Backend), Until::Signal)
     );
 }

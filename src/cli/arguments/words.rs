@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use super::Arguments;
+use super::logs::TrafficLog;
 use crate::base::endpoint::Endpoint;
 use crate::base::state::{ShownState, Tell};
 use crate::cli::exit::Failure;
@@ -33,6 +35,8 @@ pub(in crate::cli) enum Command {
     Demo,
     /// Rewrite retired spellings.
     Migrate(Migrate),
+    /// Show a traffic log or a capture.
+    TrafficLog(TrafficLog),
     /// Not in this version.
     Reload,
 }
@@ -84,20 +88,12 @@ impl Rewrite {
 
 impl Command {
     /// The command that these words mean.
-    pub(super) fn of_words(
-        word: &OsStr,
-        arguments: &[&OsString],
-        rewrite: Rewrite,
-    ) -> Result<Self, Failure> {
+    pub(super) fn of_words(word: &OsStr, arguments: &Arguments<'_>) -> Result<Self, Failure> {
         let word = word.to_string_lossy();
-        if rewrite != Rewrite::Print && word != "migrate" {
-            return Err(Failure::Usage(format!(
-                "'-i' and '--diff' belong to 'migrate', not to '{word}'"
-            )));
-        }
         let command = match word.as_ref() {
-            "tell" => return Order::of_words(arguments).map(Self::Tell),
-            "migrate" => return migrate(arguments, rewrite),
+            "tell" => return Order::of_words(arguments.words).map(Self::Tell),
+            "migrate" => return Migrate::of_words(arguments).map(Self::Migrate),
+            "trafficlog" => return TrafficLog::of_words(arguments).map(Self::TrafficLog),
             "start" => Self::Start,
             "stop" => Self::Stop,
             "restart" => Self::Restart,
@@ -109,7 +105,7 @@ impl Command {
             "reload" => Self::Reload,
             _ => return Err(unknown_command(&word)),
         };
-        if arguments.is_empty() {
+        if arguments.words.is_empty() {
             Ok(command)
         } else {
             Err(Failure::Usage(format!("'{word}' takes no arguments")))
@@ -123,13 +119,16 @@ fn unknown_command(word: &str) -> Failure {
     Failure::Usage(format!("unknown command '{word}'{hint}"))
 }
 
-fn migrate(arguments: &[&OsString], rewrite: Rewrite) -> Result<Command, Failure> {
-    let file = match arguments {
-        [] => None,
-        [file] => Some(PathBuf::from(file)),
-        _ => return Err(Failure::Usage("'migrate' takes one file".to_owned())),
-    };
-    Ok(Command::Migrate(Migrate { file, rewrite }))
+impl Migrate {
+    fn of_words(arguments: &Arguments<'_>) -> Result<Self, Failure> {
+        let file = match arguments.words {
+            [] => None,
+            [file] => Some(PathBuf::from(file)),
+            _ => return Err(Failure::Usage("'migrate' takes one file".to_owned())),
+        };
+        let rewrite = Rewrite::of_flags(arguments.has("in-place"), arguments.has("diff"))?;
+        Ok(Self { file, rewrite })
+    }
 }
 
 impl Order {

@@ -17,6 +17,7 @@ pub mod capture;
 pub mod exchanges;
 pub mod layout;
 pub mod lines;
+pub mod reader;
 pub mod recent;
 pub mod streams;
 pub mod throughput;
