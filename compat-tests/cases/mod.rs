@@ -30,6 +30,7 @@ mod stopping;
 mod storm;
 mod syslog;
 mod tell;
+mod throughput;
 mod time_outs;
 mod trafficlog;
 

@@ -265,6 +265,10 @@ fn usage_errors_of_the_flags_say_what_is_accepted() {
             &["status", "--follow"],
             "'--follow' belongs to 'trafficlog', not to 'status'",
         ),
+        (
+            &["trafficlog", "a", "--plot", "b"],
+            "'--plot' belongs to 'throughput', not to 'trafficlog'",
+        ),
     ] {
         assert_eq!(sandbox.program().args(words).run().usage_error(), expected);
     }

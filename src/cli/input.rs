@@ -108,6 +108,11 @@ impl Faults {
         }
     }
 
+    /// How many there were so far.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Shows those that wait, as `FILE:LINE: WHAT`.
     pub(super) fn show(&mut self, name: &str, console: &Console) {
         for Fault { place, what } in self.waiting.drain(..) {

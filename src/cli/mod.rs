@@ -32,6 +32,7 @@ mod start;
 mod status;
 mod stop;
 mod tell;
+mod throughput;
 mod trafficlog;
 mod usage;
 mod watch;
@@ -98,5 +99,6 @@ fn perform(session: &Session, command: Command) -> Outcome {
         Command::Demo => demo::run(session),
         Command::Migrate(order) => migrate::run(session, &order),
         Command::TrafficLog(order) => trafficlog::run(session, &order),
+        Command::Throughput(order) => throughput::run(session, &order),
     }
 }

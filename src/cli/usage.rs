@@ -47,6 +47,11 @@ pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
         "FILE",
         "show a traffic log or a capture (pcapng)",
     ),
+    (
+        "throughput",
+        "FILE ...",
+        "analyse throughput logs: times, slowest requests",
+    ),
     ("reload", "", "not in this version"),
 ];
 

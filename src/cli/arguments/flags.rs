@@ -35,6 +35,7 @@ pub(super) const OWNERS: &[(&str, &str)] = &[
     ("connection", "trafficlog"),
     ("raw", "trafficlog"),
     ("follow", "trafficlog"),
+    ("plot", "throughput"),
 ];
 
 const fn flag(letter: char, long: &'static str, takes: Takes, text: &'static str) -> Flag {
@@ -121,7 +122,12 @@ pub(in crate::cli) const FLAGS: &[Flag] = &[
         "migrate: replace the file, keep FILE.bak",
     ),
     long("diff", Takes::Nothing, "migrate: print a unified diff"),
-    flag('j', "json", Takes::Nothing, "status, services: print JSON"),
+    flag(
+        'j',
+        "json",
+        Takes::Nothing,
+        "status, services, throughput: print JSON",
+    ),
     flag(
         'l',
         "facility",
@@ -174,6 +180,11 @@ pub(in crate::cli) const FLAGS: &[Flag] = &[
         "follow",
         Takes::Nothing,
         "trafficlog: wait for more at the end of the file",
+    ),
+    long(
+        "plot",
+        Takes::One("FILE"),
+        "throughput: draw the durations into an SVG file",
     ),
     long("limit", Takes::Each("NAME=SECONDS"), ""),
 ];

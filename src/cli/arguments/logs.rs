@@ -39,6 +39,15 @@ pub(in crate::cli) enum Until {
     Signal,
 }
 
+/// What `throughput` does with which files.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::cli) struct Throughput {
+    /// The files; `-` for stdin.
+    pub(in crate::cli) files: Vec<PathBuf>,
+    /// Where a picture goes.
+    pub(in crate::cli) plot: Option<PathBuf>,
+}
+
 impl TrafficLog {
     pub(super) fn of_words(arguments: &Arguments<'_>) -> Result<Self, Failure> {
         let [file] = arguments.words else {
@@ -77,5 +86,19 @@ fn side(word: &str) -> Result<Side, Failure> {
                 "argument '{word}' of '--raw' is neither 'client' nor 'backend'{hint}"
             )))
         }
+    }
+}
+
+impl Throughput {
+    pub(super) fn of_words(arguments: &Arguments<'_>) -> Result<Self, Failure> {
+        if arguments.words.is_empty() {
+            return Err(Failure::Usage(
+                "'throughput' needs a file, or '-' for standard input".to_owned(),
+            ));
+        }
+        Ok(Self {
+            files: arguments.words.iter().map(PathBuf::from).collect(),
+            plot: arguments.value("plot").map(PathBuf::from),
+        })
     }
 }

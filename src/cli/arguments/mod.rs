@@ -24,7 +24,7 @@ use crate::config::diagnostic::Code;
 use crate::daemon::Records;
 use crate::telemetry::level::Facility;
 
-pub(super) use logs::{Manner, TrafficLog, Until};
+pub(super) use logs::{Manner, Throughput, TrafficLog, Until};
 pub(super) use words::{Command, Migrate, Order, Rewrite};
 
 /// The key of everything that is no flag.

@@ -417,3 +417,19 @@ fn trafficlog_shows_a_file_whole_and_to_its_end_unless_told_otherwise() {
         action(Some(42), Manner::Raw(Side::Backend), Until::Signal)
     );
 }
+
+#[test]
+fn throughput_takes_any_number_of_files_and_a_place_for_a_picture() {
+    let action = |files: &[&str], plot: Option<&str>| {
+        Action::Run(Command::Throughput(Throughput {
+            files: files.iter().map(PathBuf::from).collect(),
+            plot: plot.map(PathBuf::from),
+        }))
+    };
+
+    assert_eq!(action_of("throughput a"), action(&["a"], None));
+    assert_eq!(
+        action_of("throughput a --plot b.svg - c"),
+        action(&["a", "-", "c"], Some("b.svg"))
+    );
+}

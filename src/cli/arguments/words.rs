@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::Arguments;
-use super::logs::TrafficLog;
+use super::logs::{Throughput, TrafficLog};
 use crate::base::endpoint::Endpoint;
 use crate::base::state::{ShownState, Tell};
 use crate::cli::exit::Failure;
@@ -37,6 +37,8 @@ pub(in crate::cli) enum Command {
     Migrate(Migrate),
     /// Show a traffic log or a capture.
     TrafficLog(TrafficLog),
+    /// Analyse throughput logs.
+    Throughput(Throughput),
     /// Not in this version.
     Reload,
 }
@@ -94,6 +96,7 @@ impl Command {
             "tell" => return Order::of_words(arguments.words).map(Self::Tell),
             "migrate" => return Migrate::of_words(arguments).map(Self::Migrate),
             "trafficlog" => return TrafficLog::of_words(arguments).map(Self::TrafficLog),
+            "throughput" => return Throughput::of_words(arguments).map(Self::Throughput),
             "start" => Self::Start,
             "stop" => Self::Stop,
             "restart" => Self::Restart,

@@ -5,10 +5,8 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use super::document::Object;
-
 /// The document and a line end.
-pub(super) fn write(document: &Object) -> String {
+pub(in crate::cli) fn write(document: &impl Serialize) -> String {
     let mut bytes = Vec::new();
     let written = document.serialize(&mut Serializer::with_formatter(&mut bytes, SixDecimals));
     // Every name is a text and memory takes every byte.
@@ -28,7 +26,7 @@ impl Formatter for SixDecimals {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::Value;
+    use super::super::document::{Object, Value};
     use super::*;
 
     #[test]

@@ -7,7 +7,7 @@
 mod amount;
 mod document;
 mod fields;
-mod json;
+pub(super) mod json;
 mod terse;
 mod text;
 mod xml;

@@ -127,8 +127,13 @@ impl<W: Write> View<W> {
         if self.manner != Manner::Hex {
             return Ok(());
         }
-        self.to.write_all(line)?;
-        self.to.write_all(b"\n")
+        // Nothing that a terminal would obey.
+        let mut line = line.to_vec();
+        for byte in line.iter_mut().filter(|byte| byte.is_ascii_control()) {
+            *byte = b'.';
+        }
+        line.push(b'\n');
+        self.to.write_all(&line)
     }
 
     /// For a traffic log, which cannot tell connections apart.

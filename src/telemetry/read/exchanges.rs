@@ -15,8 +15,9 @@
 //! belongs to no exchange. An exchange that ends without a block of the back
 //! end is *unanswered*.
 //!
-//! A connection ends where its time goes back, since its number then belongs
-//! to a new one, or at the end of the log. One that was not heard of while
+//! A connection ends where its time goes back, or is 0.000001 again for a
+//! block of the client, since its number then belongs to a new one; or at the
+//! end of the log. One that was not heard of while
 //! tens of thousands of others were is taken to have ended.
 
 use super::Side;
@@ -25,6 +26,11 @@ use super::throughput::ThroughputLine;
 
 /// How many connections are remembered at least.
 const REMEMBERED: usize = 32_768;
+
+/// The time in microseconds that the first block of a connection has.
+///
+/// Source: documented (13.2).
+const START: u64 = 1;
 
 /// How many bytes of a block a line shows.
 ///
@@ -112,7 +118,7 @@ impl Exchanges {
         mut ended: impl FnMut(Exchange),
     ) {
         if let Some(open) = self.open.get_mut(&line.connection) {
-            if line.time >= open.last {
+            if open.continues(line) {
                 open.last = line.time;
                 open.exchange(number, line, &mut ended);
                 return;
@@ -145,6 +151,12 @@ impl Exchanges {
 }
 
 impl Open {
+    /// Whether a line with the same number belongs to the same connection.
+    fn continues(&self, line: &ThroughputLine<'_>) -> bool {
+        let begins = line.time <= START && line.from == Side::Client;
+        line.time >= self.last && !begins
+    }
+
     fn exchange(
         &mut self,
         number: u64,
@@ -251,6 +263,15 @@ mod tests {
                    7 0.000003 B reply";
 
         assert_eq!(exchanges(log), ["7@1 old 8/8", "7@3 new 2/2"]);
+    }
+
+    #[test]
+    fn number_that_begins_again_belongs_to_a_new_connection() {
+        let log = "7 0.000001 C old
+                   7 0.000001 C new
+                   7 0.000003 B reply";
+
+        assert_eq!(exchanges(log), ["7@1 old none", "7@2 new 2/2"]);
     }
 
     #[test]
