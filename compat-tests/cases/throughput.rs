@@ -80,13 +80,29 @@ fn files_that_cannot_be_read_do_not_hide_the_others() {
     let sandbox = Sandbox::new();
     sandbox.write("maple.log", LOG);
     sandbox.write("empty.log", "");
+    sandbox.write("old.log.gz", b"\x1f\x8b\x08\0");
+    sandbox.write("t.pcapng", b"\n\r\r\n");
 
-    let run = throughput(&sandbox, &["maple.log", "gone.log", "empty.log"]);
+    let words = [
+        "maple.log",
+        "gone.log",
+        "old.log.gz",
+        "t.pcapng",
+        "empty.log",
+    ];
+    let run = throughput(&sandbox, &words);
 
     assert_eq!(run.code, Some(1), "{run:#?}");
-    assert_eq!(
-        run.stderr,
-        "crossroads: gone.log: No such file or directory\n"
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    assert_eq!(lines.len(), 3, "{run:#?}");
+    assert_eq!(lines[0], "crossroads: gone.log: No such file or directory");
+    assert!(
+        lines[1].starts_with("crossroads: old.log.gz: compressed by gzip"),
+        "{run:#?}"
+    );
+    assert!(
+        lines[2].starts_with("crossroads: t.pcapng: a capture"),
+        "{run:#?}"
     );
     assert!(run.stdout.starts_with("maple.log: 3 exchanges"), "{run:#?}");
     assert!(

@@ -489,6 +489,10 @@ fn text_on_a_terminal_goes_through_the_pager() {
 
     assert!(on_terminal("tr hi HI").ends_with(" HI"));
     assert!(on_terminal("").ends_with(" hi"));
+    // A pager may be left before it has seen everything.
+    sandbox.write("t.log", "C 0000 68 69 hi\n".repeat(50_000));
+    assert_eq!(on_terminal("head -n 1").lines().count(), 1);
+    sandbox.write("t.log", "C 0000 68 69 hi\n");
     let piped = sandbox
         .program()
         .args(["trafficlog", "t.log"])

@@ -11,6 +11,7 @@ use crate::cli::input::Faults;
 use crate::telemetry::read::exchanges::{Answer, Beginning, Exchange, Exchanges};
 use crate::telemetry::read::lines::{LONGEST, Line, Lines};
 use crate::telemetry::read::throughput::ThroughputLine;
+use crate::telemetry::read::traffic::TrafficLine;
 use crate::telemetry::read::{Fault, Place};
 
 /// How many of the slowest exchanges are kept.
@@ -136,7 +137,12 @@ impl Analysis {
     fn line(&mut self, number: u64, line: Line<'_>) {
         self.count = number;
         let parsed = match line {
-            Line::Whole(line) => ThroughputLine::parse(line).map_err(|error| error.to_string()),
+            Line::Whole(line) => {
+                ThroughputLine::parse(line).map_err(|error| match TrafficLine::parse(line) {
+                    Ok(_) => "a line of a traffic log; 'crossroads trafficlog' shows it".to_owned(),
+                    Err(_) => error.to_string(),
+                })
+            }
             Line::TooLong => Err(format!("has more than {LONGEST} bytes")),
         };
         match parsed {

@@ -21,6 +21,8 @@ use crate::cli::console::Console;
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::input::{Input, cannot};
 use crate::cli::session::Session;
+use crate::telemetry::read::capture::MAGIC;
+use crate::telemetry::read::reader::GZIP;
 
 use analysis::{Analysis, Findings};
 
@@ -71,10 +73,14 @@ fn analyse(path: &Path, console: &Console) -> Result<Findings, Failure> {
     let progress = progress(&mut input);
     let mut analysis = Analysis::new(input.name());
     let mut piece = vec![0; PIECE];
+    let mut is_first = true;
     loop {
         let read = input.read(&mut piece)?;
         if read == 0 {
             break;
+        }
+        if std::mem::take(&mut is_first) {
+            check_begin(input.name(), &piece[..read])?;
         }
         analysis.push(&piece[..read]);
         progress.inc(read as u64);
@@ -99,6 +105,18 @@ fn progress(input: &mut Input) -> ProgressBar {
         }
         None => ProgressBar::hidden(),
     }
+}
+
+/// Refuses files that are no text, by their first bytes.
+fn check_begin(name: &str, bytes: &[u8]) -> Outcome {
+    let what = if bytes.starts_with(&GZIP) {
+        "compressed by gzip; 'gzip -dc FILE | crossroads throughput -' reads it"
+    } else if bytes.starts_with(&MAGIC) {
+        "a capture; 'crossroads trafficlog' shows it"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::message(format!("{name}: {what}")))
 }
 
 /// Refuses to draw over a file that is no picture: somebody may have written

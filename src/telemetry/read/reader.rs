@@ -7,6 +7,9 @@ use super::capture::{Capture, MAGIC};
 use super::streams::Streams;
 use super::traffic::TrafficLog;
 
+/// What a file that gzip made begins with.
+pub const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// What a file turned out to be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Format {
@@ -93,7 +96,7 @@ impl Reader {
 
     fn decide(&mut self, first: &[u8], streams: Streams) -> Result<(), FormatError> {
         self.0 = match first {
-            [0x1f, 0x8b, ..] => return Err(FormatError::Gzip),
+            _ if first.starts_with(&GZIP) => return Err(FormatError::Gzip),
             [0xd4, 0xc3, 0xb2, 0xa1, ..]
             | [0xa1, 0xb2, 0xc3, 0xd4, ..]
             | [0x4d, 0x3c, 0xb2, 0xa1, ..]

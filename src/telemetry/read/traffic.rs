@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::layout::{HEX_COLUMNS, WIDTH, printable};
 use super::lines::{Line, Lines};
+use super::throughput::ThroughputLine;
 use super::{Block, Fault, Item, Place, Side};
 
 /// What one line says.
@@ -178,7 +179,10 @@ fn tell(
     }
     match TrafficLine::parse(line) {
         Err(error) => {
-            let what = error.to_string();
+            let what = match ThroughputLine::parse(line) {
+                Ok(_) => "a line of a throughput log; 'crossroads throughput' reads it".to_owned(),
+                Err(_) => error.to_string(),
+            };
             each(Item::Fault(Fault { place, what }));
         }
         Ok(line) => {
@@ -308,6 +312,13 @@ mod tests {
                 "5: B 0004 is no multiple of 0010",
             ]
         );
+    }
+
+    #[test]
+    fn line_of_the_other_kind_of_log_is_known() {
+        let (_, _, faults) = read(&[b"0004021 0.000001 C PUT /a\n"]);
+
+        assert!(faults[0].contains("a throughput log"), "{faults:?}");
     }
 
     proptest! {
