@@ -263,7 +263,7 @@ fn mode_text(config: &model::Service) -> String {
     let persistent = config
         .handler
         .as_ref()
-        .is_some_and(|handler| handler.is_persistent());
+        .is_some_and(model::Handler::is_persistent);
     let kind = if persistent { " persistent" } else { "" };
     format!("{}{kind}", config.dispatch)
 }
