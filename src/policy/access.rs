@@ -9,35 +9,45 @@
 //! ([`ClientAddr`](crate::base::endpoint::ClientAddr) sees to it).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 mod filter;
+mod set;
 
 pub use filter::{Filter, FilterError};
+pub use set::FilterSet;
 
-/// The filters of one side, asked as one: does any of them match?
+/// Filters that are shown as they were given, and asked as one.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct FilterList(Vec<Filter>);
+pub struct FilterList {
+    filters: Vec<Filter>,
+    set: FilterSet,
+}
 
 impl FilterList {
     /// Whether any filter of the list matches.
     pub fn matches(&self, client: IpAddr) -> bool {
-        self.0.iter().any(|filter| filter.matches(client))
+        self.set.matches(client)
     }
 
     /// Whether there is no filter at all.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.filters.is_empty()
     }
 
     /// The filters, in the order in which they were given.
     pub fn filters(&self) -> &[Filter] {
-        &self.0
+        &self.filters
     }
 }
 
 impl FromIterator<Filter> for FilterList {
     fn from_iter<I: IntoIterator<Item = Filter>>(filters: I) -> Self {
-        Self(filters.into_iter().collect())
+        let filters: Vec<Filter> = filters.into_iter().collect();
+        Self {
+            set: filters.iter().copied().collect(),
+            filters,
+        }
     }
 }
 
@@ -60,13 +70,13 @@ pub enum AccessVerdict {
 }
 
 /// Both lists of one service. They can be replaced independently, as a reload
-/// of the access files does.
+/// of the access files does, and a copy shares them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct AccessRules {
     /// Who is refused; asked first.
-    pub deny: FilterList,
+    pub deny: Arc<FilterSet>,
     /// Who is admitted; empty admits everyone who was not denied.
-    pub allow: FilterList,
+    pub allow: Arc<FilterSet>,
 }
 
 impl AccessRules {

@@ -16,14 +16,14 @@ fn client(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn list(texts: &str) -> FilterList {
+fn set(texts: &str) -> FilterSet {
     texts.split_whitespace().map(filter).collect()
 }
 
 fn rules(allow: &str, deny: &str) -> AccessRules {
     AccessRules {
-        deny: list(deny),
-        allow: list(allow),
+        deny: Arc::new(set(deny)),
+        allow: Arc::new(set(allow)),
     }
 }
 
@@ -215,6 +215,75 @@ fn families_are_kept_apart_in_a_mixed_allow_list() {
     assert!(admitted("127.0.0.1"));
 }
 
+/// Filters of every form of 12.1 in one list, and addresses in and beside each.
+const MIXED: &str = "127.0.0.1 172.16.4/24 172.20 11/8 10.1.2.3/9 192.0.2.128/25 \
+    198.51.100.7/32 255.255.255.255 0.0.0.0/31 2001:db8::/32 2001:db9::7 fe80::/10 ::1 \
+    ::ffff:192.0.2.1 ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127";
+
+#[test]
+fn clients_in_and_beside_filters_of_every_form_are_told_apart() {
+    let set = set(MIXED);
+    let inside = "127.0.0.1 172.16.4.0 172.16.4.200 172.16.4.255 172.20.0.0 172.20.255.255 \
+        11.0.0.0 11.255.255.255 10.0.0.0 10.127.255.255 192.0.2.128 192.0.2.255 198.51.100.7 \
+        255.255.255.255 0.0.0.0 0.0.0.1 2001:db8:: 2001:db8::7 \
+        2001:db8:ffff:ffff:ffff:ffff:ffff:ffff 2001:db9::7 fe80::1 \
+        febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff ::1 ::ffff:c000:201 \
+        ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe";
+    let outside = "127.0.0.0 127.0.0.2 172.16.3.255 172.16.5.0 172.19.255.255 172.21.0.0 \
+        10.128.0.0 9.255.255.255 12.0.0.0 192.0.2.127 192.0.3.0 198.51.100.6 198.51.100.8 \
+        255.255.255.254 0.0.0.2 2001:db7:ffff:ffff:ffff:ffff:ffff:ffff 2001:db9:: 2001:db9::6 \
+        2001:db9::8 fec0:: fe7f:ffff:ffff:ffff:ffff:ffff:ffff:ffff :: ::2 ::ffff:c000:200 \
+        ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffd";
+
+    for address in inside.split_whitespace() {
+        assert!(set.matches(client(address)), "{address}");
+    }
+    for address in outside.split_whitespace() {
+        assert!(!set.matches(client(address)), "{address}");
+    }
+}
+
+#[test]
+fn network_of_a_whole_family_matches_it_to_its_last_address_and_no_other() {
+    for (texts, matched, other) in [
+        ("0/0 10/8 255.255.255.255", "255.255.255.255", "::"),
+        ("0/1 128/1", "255.255.255.255", "::ffff:0:0"),
+        ("0/0", "0.0.0.0", "::1"),
+        ("::/0 2001:db8::/32", "::", "0.0.0.0"),
+        (
+            "::/1 8000::/1",
+            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+            "255.255.255.255",
+        ),
+    ] {
+        let set = set(texts);
+        assert!(set.matches(client(matched)), "{texts} {matched}");
+        assert!(!set.matches(client(other)), "{texts} {other}");
+    }
+}
+
+#[test]
+fn filters_are_counted_as_given_also_where_they_are_merged() {
+    let merged = set("10/8 10.1/16 10.1/16 11/8 ::/0");
+
+    assert_eq!(merged.len(), 5);
+    assert_eq!(set("").len(), 0);
+    assert!(set("").is_empty() && !merged.is_empty());
+}
+
+#[test]
+fn order_and_repetition_of_filters_change_nothing_but_the_count() {
+    let clients = "9.9.9.9 10.0.0.1 10.1.2.3 11.255.255.255 12.0.0.0 2001:db8::1";
+    let (one, other) = (
+        set("10/8 10.1.2.3 11/8 2001:db8::/32"),
+        set("2001:db8::1 11/8 2001:db8::/32 10.1/16 10.1.2.3 10/8"),
+    );
+
+    for address in clients.split_whitespace().map(client) {
+        assert_eq!(one.matches(address), other.matches(address), "{address}");
+    }
+}
+
 /// A list as the twin has it: address bytes and mask, nothing cut off.
 type Naive = Vec<(IpAddr, u8)>;
 
@@ -264,7 +333,33 @@ fn naive_list() -> impl Strategy<Value = Naive> {
     prop::collection::vec(entry, 0..6)
 }
 
-fn parsed(list: &Naive) -> FilterList {
+/// An entry that is seldom so wide that it holds all others.
+fn entry() -> impl Strategy<Value = (IpAddr, u8)> {
+    (address(), 0..28_u8).prop_map(|(address, less)| match address {
+        IpAddr::V4(_) => (address, 32 - less.min(20)),
+        IpAddr::V6(_) => (address, 128 - 4 * less),
+    })
+}
+
+/// The first and last address of a network, and those beside it.
+fn around(address: IpAddr, mask: u8) -> Vec<IpAddr> {
+    let network = filter(&format!("{address}/{mask}")).network();
+    match (network.network(), network.broadcast()) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => {
+            let (first, last) = (first.to_bits(), last.to_bits());
+            let places = [first.wrapping_sub(1), first, last, last.wrapping_add(1)];
+            places.map(|bits| Ipv4Addr::from_bits(bits).into()).to_vec()
+        }
+        (IpAddr::V6(first), IpAddr::V6(last)) => {
+            let (first, last) = (first.to_bits(), last.to_bits());
+            let places = [first.wrapping_sub(1), first, last, last.wrapping_add(1)];
+            places.map(|bits| Ipv6Addr::from_bits(bits).into()).to_vec()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn parsed<L: FromIterator<Filter>>(list: &Naive) -> L {
     list.iter()
         .map(|(address, mask)| filter(&format!("{address}/{mask}")))
         .collect()
@@ -279,10 +374,24 @@ proptest! {
         allow in naive_list(),
         clients in prop::collection::vec(address(), 1..20),
     ) {
-        let rules = AccessRules { deny: parsed(&deny), allow: parsed(&allow) };
+        let set = |list| Arc::new(parsed::<FilterSet>(list));
+        let rules = AccessRules { deny: set(&deny), allow: set(&allow) };
         for client in clients {
             prop_assert_eq!(rules.verdict(client), naive_verdict(&deny, &allow, client));
         }
+    }
+
+    #[test]
+    fn long_lists_agree_with_a_twin_that_asks_every_filter(
+        list in prop::collection::vec(entry(), 0..120),
+        clients in prop::collection::vec(address(), 1..50),
+    ) {
+        let set: FilterSet = parsed(&list);
+        let beside = list.iter().flat_map(|(address, mask)| around(*address, *mask));
+        for client in clients.into_iter().chain(beside) {
+            prop_assert_eq!(set.matches(client), naive_match(&list, client), "{}", client);
+        }
+        prop_assert_eq!(set.len(), list.len());
     }
 
     #[test]
@@ -291,8 +400,8 @@ proptest! {
         outer in naive_list(),
         clients in prop::collection::vec(address(), 1..20),
     ) {
-        for inner in parsed(&inner).filters() {
-            for outer in parsed(&outer).filters() {
+        for inner in parsed::<FilterList>(&inner).filters() {
+            for outer in parsed::<FilterList>(&outer).filters() {
                 let within = inner.lies_within(outer);
                 let escapes = clients.iter().any(|&c| inner.matches(c) && !outer.matches(c));
                 prop_assert!(!(within && escapes), "{} within {}", inner, outer);
