@@ -3,7 +3,8 @@
 use super::directives::Slot;
 use super::draft::{BackendDraft, ListDraft, ServiceDraft, Settings, Value};
 use super::model::{
-    Backend, BindTo, Capture, CaptureRotation, Config, HeaderInspection, Service, ServiceKind,
+    AccessLists, Backend, BindTo, Capture, CaptureRotation, Config, HeaderInspection, Service,
+    ServiceKind,
 };
 use crate::base::endpoint::Endpoint;
 use crate::base::name::{BackendName, ServiceName};
@@ -13,13 +14,13 @@ use crate::policy::dispatch::DispatchMode;
 
 /// The configuration that the drafts say; `None` if a required item is not
 /// there, which the checks report before.
-pub(super) fn config(
+pub(super) fn config<'a>(
     path: String,
     fingerprint: u64,
-    drafts: &[ServiceDraft],
+    drafts: impl Iterator<Item = (&'a ServiceDraft, AccessLists)>,
     text: &str,
 ) -> Option<Config> {
-    let services = drafts.iter().map(|draft| service(draft, text));
+    let services = drafts.map(|(draft, access)| service(draft, access, text));
     Some(Config {
         path,
         fingerprint,
@@ -27,7 +28,7 @@ pub(super) fn config(
     })
 }
 
-fn service(draft: &ServiceDraft, text: &str) -> Option<Service> {
+fn service(draft: &ServiceDraft, access: AccessLists, text: &str) -> Option<Service> {
     let settings = &draft.settings;
     let own = |slot| settings.text(slot).cloned();
     let (dispatch, handler) = match settings.value(Slot::DispatchMode) {
@@ -54,6 +55,7 @@ fn service(draft: &ServiceDraft, text: &str) -> Option<Service> {
         deny_from: filters(&draft.deny, text),
         allow_file: own(Slot::AllowFile),
         deny_file: own(Slot::DenyFile),
+        access,
         user_account: own(Slot::UserAccount),
         traffic_log: own(Slot::TrafficLog),
         throughput_log: own(Slot::ThroughputLog),

@@ -17,7 +17,7 @@ use super::directives::Slot;
 use super::draft::{BackendDraft, ServiceDraft, Setting, Value};
 use super::findings::{Finding, Findings};
 use super::lower::Drafts;
-use super::model::HandlerKind;
+use super::model::{AccessLists, HandlerKind};
 use super::source::SourceMap;
 use super::string;
 use crate::base::template::{Template, TemplateIssue, TemplateKind};
@@ -35,8 +35,14 @@ pub(super) struct Subject<'a> {
     pub(super) incomplete: bool,
 }
 
-/// Checks everything. Allow and deny files that are read are added to `map`.
-pub(super) fn check(subject: &Subject<'_>, map: &mut SourceMap, findings: &mut Findings) {
+/// Checks everything. Allow and deny files that are read are added to `map`;
+/// what they hold is given, in order of the services.
+pub(super) fn check(
+    subject: &Subject<'_>,
+    map: &mut SourceMap,
+    findings: &mut Findings,
+) -> Vec<AccessLists> {
+    let mut lists = Vec::new();
     let mut accounts = file::Accounts::default();
     for service in &subject.drafts.services {
         required(service, subject.incomplete, findings);
@@ -48,7 +54,7 @@ pub(super) fn check(subject: &Subject<'_>, map: &mut SourceMap, findings: &mut F
         templates(service, subject.text, findings);
         modes::check(service, findings);
         web::check(service, subject.text, findings);
-        access::check(service, subject, map, findings);
+        lists.push(access::check(service, subject, map, findings));
         accounts.check(service, subject.options, findings);
     }
     let names = subject
@@ -60,6 +66,7 @@ pub(super) fn check(subject: &Subject<'_>, map: &mut SourceMap, findings: &mut F
     file::check(subject, map, findings);
     loops::check(&subject.drafts.services, findings);
     later::check(&subject.drafts.services, findings);
+    lists
 }
 
 /// E30: what a service and a back end cannot do without.

@@ -18,6 +18,7 @@ pub mod directives;
 mod draft;
 mod findings;
 mod grammar;
+pub mod listfile;
 mod lower;
 pub mod migrate;
 pub mod model;
@@ -32,7 +33,7 @@ use std::path::Path;
 use crate::base::name::ServiceName;
 use diagnostic::{Code, Report};
 use findings::Findings;
-use model::Config;
+use model::{AccessLists, Config};
 
 /// What the configuration is read for; decides what is looked at beside it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -99,6 +100,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Loaded {
     let partial = drafts.iter().filter_map(partial).collect();
     let config = if analysis.findings.errors() == 0 {
         let path = source::absolute(path);
+        let drafts = drafts.iter().zip(analysis.access);
         build::config(path, analysis.fingerprint, drafts, &analysis.text)
     } else {
         None
@@ -118,6 +120,8 @@ struct Analysis {
     fingerprint: u64,
     items: Vec<ast::Item>,
     drafts: lower::Drafts,
+    /// The access lists of each of them.
+    access: Vec<AccessLists>,
     findings: Findings,
 }
 
@@ -136,13 +140,14 @@ impl Analysis {
             options,
             incomplete: read.incomplete || drafts.swallowed,
         };
-        check::check(&subject, &mut map, &mut findings);
+        let access = check::check(&subject, &mut map, &mut findings);
         Self {
             fingerprint: read.fingerprint,
             text,
             map,
             items,
             drafts,
+            access,
             findings,
         }
     }

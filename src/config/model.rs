@@ -6,7 +6,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::name::{BackendName, ServiceName};
 use crate::base::quantity::{ConnectionLimit, Milliseconds, Percent, Seconds, Weight};
 use crate::base::text::Text;
-use crate::policy::access::FilterList;
+use crate::policy::access::{AccessRules, FilterList};
 use crate::policy::dispatch::DispatchMode;
 
 /// A whole configuration that was found free of errors.
@@ -60,6 +60,8 @@ pub struct Service {
     pub allow_file: Option<Text>,
     /// File of `denyfile`.
     pub deny_file: Option<Text>,
+    /// Both access lists as the checks found them.
+    pub access: AccessLists,
     /// Account that external programs run as.
     pub user_account: Option<Text>,
     /// Default `trafficlog` of the back ends.
@@ -97,6 +99,16 @@ impl Service {
             .connection_timeout
             .unwrap_or(self.connection_timeout)
     }
+}
+
+/// The access lists of a service, ready to be asked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AccessLists {
+    /// Whom they refuse. A list whose file was not looked at, since the
+    /// configuration was read for another purpose than a start, is empty.
+    pub rules: AccessRules,
+    /// When the files were read, in seconds since 1970; 0 if none was.
+    pub read_at: u64,
 }
 
 /// The program of `dispatchmode externalhandler`.

@@ -7,8 +7,8 @@ use crate::base::name::{BackendName, ServiceName};
 use crate::base::quantity::{ConnectionLimit, Milliseconds, Percent, Seconds, Weight};
 use crate::base::state::{Reason, ShownState};
 use crate::config::model::{
-    Backend, BindTo, CaptureRotation, Config, Handler, HandlerKind, HeaderAction, HeaderDirective,
-    HeaderInspection, HeaderSide, Service, ServiceKind,
+    AccessLists, Backend, BindTo, CaptureRotation, Config, Handler, HandlerKind, HeaderAction,
+    HeaderDirective, HeaderInspection, HeaderSide, Service, ServiceKind,
 };
 use crate::policy::dispatch::{DispatchMode, Over};
 use crate::status::snapshot::{
@@ -204,6 +204,7 @@ fn service(name: &str, port: u16, dispatch: DispatchMode) -> Service {
         deny_from: Vec::new(),
         allow_file: None,
         deny_file: None,
+        access: AccessLists::default(),
         user_account: None,
         traffic_log: None,
         throughput_log: None,

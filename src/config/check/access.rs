@@ -2,49 +2,60 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::Subject;
+use crate::base::moment::Moment;
 use crate::config::Purpose;
 use crate::config::ast::Span;
 use crate::config::diagnostic::Code;
 use crate::config::directives::Slot;
 use crate::config::draft::{ListDraft, ServiceDraft, Setting};
 use crate::config::findings::{Finding, Findings, Location};
+use crate::config::listfile::{self, MAX_FILTERS, TOO_MANY};
+use crate::config::model::AccessLists;
 use crate::config::source::{
-    Content, FileSpan, Inclusion, ReadError, SourceMap, is_stand_in, printable, quoted, read_named,
-    reason,
+    Content, FileSpan, Inclusion, ReadError, SourceMap, quoted, read_named,
 };
-use crate::policy::access::Filter;
-
-/// The greatest number of filters in a list.
-const MAX_FILTERS: usize = 1_048_576;
+use crate::policy::access::{AccessRules, Filter, FilterSet};
 
 /// A filter with its place, and its place in the order.
 type Placed = (Filter, Location, usize);
 
-/// W05, W06, W18, E41, E42.
+/// W05, W06, W18, E41, E42; gives the lists as they were read. A list that is
+/// not known, because of an error or since files are not looked at, is empty.
 pub(super) fn check(
     service: &ServiceDraft,
     subject: &Subject<'_>,
     map: &mut SourceMap,
     findings: &mut Findings,
-) {
+) -> AccessLists {
     let mut loader = Loader {
         map,
         findings,
         look: subject.options.purpose != Purpose::Other,
+        read_at: 0,
     };
     let deny = loader.side(service, Slot::DenyFile, &service.deny, None);
     let denies = deny.as_ref().is_none_or(|list| !list.is_empty());
     let allow = loader.side(service, Slot::AllowFile, &service.allow, Some(denies));
-    if let (Some(allow), Some(deny)) = (allow, deny) {
-        admits_nobody(&allow, &deny, findings);
+    let read_at = loader.read_at;
+    if let (Some(allow), Some(deny)) = (&allow, &deny) {
+        admits_nobody(allow, deny, findings);
     }
+    let rules = AccessRules {
+        deny: set(&deny),
+        allow: set(&allow),
+    };
+    AccessLists { rules, read_at }
+}
+
+fn set(list: &Option<Vec<Placed>>) -> Arc<FilterSet> {
+    let filters = list.iter().flatten().map(|(filter, _, _)| *filter);
+    Arc::new(filters.collect())
 }
 
 struct Loader<'a> {
@@ -52,6 +63,8 @@ struct Loader<'a> {
     findings: &'a mut Findings,
     /// Whether files are looked at.
     look: bool,
+    /// When that was, in seconds since 1970; 0 = not yet.
+    read_at: u64,
 }
 
 impl Loader<'_> {
@@ -66,8 +79,7 @@ impl Loader<'_> {
     ) -> Option<Vec<Placed>> {
         if inline.filters.len() > MAX_FILTERS {
             let (_, place) = inline.filters[MAX_FILTERS];
-            let finding = Finding::new(Code::E42, place, "more than 1048576 filters in a list");
-            self.findings.push(finding);
+            self.findings.push(Finding::new(Code::E42, place, TOO_MANY));
         }
         let Some(setting) = service.settings.find(slot) else {
             let spoilt = service.settings.is_spoilt(slot);
@@ -94,10 +106,10 @@ impl Loader<'_> {
         setting: &Setting,
         denies: Option<bool>,
     ) -> Option<Vec<Placed>> {
-        let name = service.settings.text(setting.row.slot)?;
-        let path = Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
+        let path = listfile::path(service.settings.text(setting.row.slot)?);
         let shown = quoted(&path.to_string_lossy());
-        let problem = match read_named(path) {
+        self.read_at = Moment::now().unix;
+        let error = match read_named(path) {
             Ok(bytes) => {
                 let filters = self.filters(path, bytes, setting)?;
                 if filters.is_empty() {
@@ -109,10 +121,9 @@ impl Loader<'_> {
                 self.empty(&format!("{shown} does not exist"), setting.argument, denies);
                 return Some(Vec::new());
             }
-            Err(ReadError::Io(error)) => reason(&error),
-            Err(ReadError::TooLarge) => "larger than 64 MiB".to_owned(),
+            Err(error) => error,
         };
-        let message = format!("cannot read {shown}: {problem}");
+        let message = format!("cannot read {shown}: {}", listfile::problem(&error));
         self.findings
             .push(Finding::new(Code::E41, setting.argument, message));
         None
@@ -139,46 +150,24 @@ impl Loader<'_> {
         });
         let mut filters = Vec::new();
         let mut faulty = false;
-        for (start, token) in tokens(&content.text) {
-            let span = FileSpan::new(file, start..start + token.len());
-            let message = match Filter::parse(token) {
-                Ok(filter) => {
-                    filters.push((filter, span.into(), order));
-                    continue;
+        for (range, word) in listfile::words(&content.text) {
+            let span = FileSpan::new(file, range);
+            match word {
+                Ok(filter) => filters.push((filter, span.into(), order)),
+                Err(message) => {
+                    faulty = true;
+                    self.findings
+                        .push(Finding::at(Code::E41, span.into(), order, message));
                 }
-                Err(_) if token.contains(is_stand_in) => {
-                    format!("{} is not a filter", quoted(token))
-                }
-                Err(error) => printable(&format!("{error}; {}", error.remedy())),
-            };
-            faulty = true;
-            self.findings
-                .push(Finding::at(Code::E41, span.into(), order, message));
-        }
-        if filters.len() > MAX_FILTERS {
-            let message = "more than 1048576 filters in a list";
-            self.findings
-                .push(Finding::new(Code::E42, setting.argument, message));
+            }
+            if filters.len() > MAX_FILTERS {
+                self.findings
+                    .push(Finding::new(Code::E42, setting.argument, TOO_MANY));
+                return None;
+            }
         }
         (!faulty).then_some(filters)
     }
-}
-
-/// The words of a filter file with their places; `#` begins a comment.
-fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let mut line_start = 0;
-    text.split_inclusive('\n').flat_map(move |line| {
-        let start = line_start;
-        line_start += line.len();
-        let line = line.split('#').next().unwrap_or("");
-        let words = line.split_ascii_whitespace();
-        words.map(move |word| {
-            (
-                start + (word.as_ptr() as usize - line.as_ptr() as usize),
-                word,
-            )
-        })
-    })
 }
 
 /// W18: allow filters that lie wholly within one deny filter.

@@ -83,7 +83,7 @@ impl Content {
     }
 
     /// The place of a stretch of bytes, cut off at the end of its first line.
-    pub(super) fn place(&self, start: usize, end: usize) -> Place {
+    pub(in crate::config) fn place(&self, start: usize, end: usize) -> Place {
         let line = self.line_starts.partition_point(|&at| at <= start).max(1);
         let row = self.row(line);
         let at = start.clamp(row.start, row.end);
