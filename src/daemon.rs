@@ -50,9 +50,11 @@ use crate::telemetry::log::{Log, LogSettings};
 mod drain;
 mod orders;
 mod programs;
+mod reload;
 mod segment;
 
 use programs::Outside;
+use reload::Reload;
 
 /// How often the numbers in shared memory are renewed: at least every 200 ms
 /// (14.3), with room for a tick that comes late.
@@ -211,7 +213,8 @@ pub(crate) fn run(
 ) -> Result<(), RunError> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(resolve::MAX_RUNNING)
+        // One for access lists, beside the look-ups.
+        .max_blocking_threads(resolve::MAX_RUNNING + 1)
         .build()?;
     let tasks = LocalSet::new();
     let result = runtime.block_on(tasks.run_until(async {
@@ -233,6 +236,7 @@ struct Daemon {
     reports: UnboundedReceiver<Report>,
     orders: UnboundedReceiver<orders::Stop>,
     signals: Signals,
+    reload: Reload,
     sink: Arc<dyn EventSink>,
     grace: Duration,
     control: ControlTask,
@@ -285,6 +289,7 @@ impl Daemon {
             .iter()
             .for_each(|service| service.announce_listening(&*sink));
         Ok(Self {
+            reload: Reload::begin(&services, &sink),
             services,
             workers,
             reports,

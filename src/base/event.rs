@@ -133,7 +133,7 @@ pub enum Event<'a> {
         service: InService<'a>,
         /// Which list.
         list: ListSide,
-        /// The file.
+        /// The file; if its text is at fault, with line and column.
         file: &'a str,
         /// Why.
         reason: &'a str,

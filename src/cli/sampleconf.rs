@@ -35,8 +35,9 @@ mod tests {
         }
     }
 
-    /// What only some machines or accounts can use, and is shown in comments.
-    const NEEDS_SURROUNDINGS: &[&str] = &["useraccount"];
+    /// What is worth a warning on some machines or for some accounts, of which
+    /// the sample has none: an account needs root, and lists their files.
+    const NEEDS_SURROUNDINGS: &[&str] = &["useraccount", "allowfile", "denyfile"];
 
     #[test]
     fn sample_sets_every_directive_that_is_in_effect() {

@@ -62,7 +62,7 @@ impl Daemon {
                         return Duration::ZERO;
                     }
                 }
-                signal = self.signals.next() => if signal.is_stop() {
+                signal = self.signals.next() => if self.is_told_to_stop(signal) {
                     return self.grace;
                 }
             }
@@ -80,13 +80,25 @@ impl Daemon {
                     self.answer(progress);
                     return false;
                 }
-                signal = self.signals.next() => if signal.is_stop() {
+                signal = self.signals.next() => if self.is_told_to_stop(signal) {
                     return false;
                 },
                 () = sleep_until(until) => return false,
             }
         }
         true
+    }
+
+    /// Acts on a signal that wants no end; whether it does want one. Lists are
+    /// read while connections drain, too: the queues may still hold clients.
+    fn is_told_to_stop(&self, signal: Signal) -> bool {
+        match signal {
+            Signal::Terminate | Signal::Interrupt => true,
+            Signal::Hangup => {
+                self.reload.ask();
+                false
+            }
+        }
     }
 
     async fn listeners_closed(&mut self, progress: &mut Progress) {
@@ -150,11 +162,5 @@ impl Daemon {
                 .into_iter()
                 .for_each(crate::service::worker::Worker::join);
         }
-    }
-}
-
-impl Signal {
-    fn is_stop(self) -> bool {
-        matches!(self, Self::Terminate | Self::Interrupt)
     }
 }

@@ -130,6 +130,15 @@ impl Host for WorkerHost {
     fn admit(&mut self, listener: ListenerId, client: ClientAddr) -> Option<Session> {
         let service = self.service(listener);
         let permit = ServicePermit::of_taken(Rc::clone(service));
+        if let Some(by) = service.refuses(client) {
+            service.counts().refused(by);
+            self.shared.sink.emit(&Event::Refused {
+                service: service.running.named(),
+                client,
+                by,
+            });
+            return None;
+        }
         let connection = self.shared.connections.next();
         service.counts().accepted();
         if service.running.gate().is_full() {

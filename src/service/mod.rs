@@ -7,7 +7,7 @@
 //! | # | step | where | what it makes |
 //! |---|---|---|---|
 //! | 1 | accept | [`gate`], the engine | a place, then the client's socket |
-//! | 2 | admit | [`connection`] | a session that holds the permit |
+//! | 2 | admit | [`access`], [`connection`] | a session that holds the permit |
 //! | 3 | look | (only `type http`) | |
 //! | 4, 5 | dispatch, reserve | [`table`] | a [`table::BackendSlot`] |
 //! | 6 | connect | [`resolve`], the engine | the back end's socket |
@@ -21,6 +21,7 @@
 //! Wake-up calls ([`revival`]) use step 6 only. The room does not know who
 //! reads its events: it hands them to an `EventSink`.
 
+pub mod access;
 pub mod connection;
 pub mod gate;
 pub mod listener;

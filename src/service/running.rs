@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::base::event::{Event, EventSink, InService};
+use crate::base::event::{Event, EventSink, InService, ListSide};
 use crate::base::id::{BackendId, ConnectionCounter};
 use crate::base::limits::Limits;
 use crate::base::name::ServiceName;
 use crate::base::traffic::Traffic;
 use crate::config::model;
 use crate::policy::pool::{PoolBackend, PoolSettings};
+use crate::service::access::AccessControl;
 use crate::service::gate::{Descriptors, Gate};
 use crate::service::programs::{Chooser, Ingredients, Residents, ServiceHooks};
 use crate::service::resolve::Resolver;
@@ -56,6 +57,8 @@ pub enum Records {
 #[repr(align(128))]
 pub struct Counts {
     accepted: AtomicU64,
+    refused_deny: AtomicU64,
+    refused_allow: AtomicU64,
     no_backend: AtomicU64,
     cut: AtomicU64,
 }
@@ -68,6 +71,14 @@ impl Counts {
     /// One more client was admitted.
     pub fn accepted(&self) {
         add_one(&self.accepted);
+    }
+
+    /// One more client was refused by this list.
+    pub fn refused(&self, by: ListSide) {
+        add_one(match by {
+            ListSide::Deny => &self.refused_deny,
+            ListSide::Allow => &self.refused_allow,
+        });
     }
 
     /// For one more client no back end was left.
@@ -89,6 +100,7 @@ pub struct RunningService {
     address: SocketAddr,
     idle_limits: Vec<Option<Duration>>,
     counts: Vec<Counts>,
+    access: AccessControl,
     gate: Gate,
     table: Arc<BackendTable>,
     programs: ServicePrograms,
@@ -158,6 +170,7 @@ impl RunningService {
             address: config.listen_address(),
             idle_limits: idle.collect(),
             counts: (0..shared.workers).map(|_| Counts::default()).collect(),
+            access: AccessControl::new(config, shared.workers),
             gate: Gate::new(
                 config.max_connections,
                 Arc::clone(&shared.descriptors),
@@ -191,6 +204,11 @@ impl RunningService {
         &self.gate
     }
 
+    /// Who may come in.
+    pub fn access(&self) -> &AccessControl {
+        &self.access
+    }
+
     /// Its back ends.
     pub fn table(&self) -> &Arc<BackendTable> {
         &self.table
@@ -211,8 +229,9 @@ impl RunningService {
         self.idle_limits[backend.index()]
     }
 
-    /// Says that the service listens.
+    /// Says that the service listens, and from which files its lists are.
     pub fn announce_listening(&self, sink: &dyn EventSink) {
+        self.access.announce(self.named(), sink);
         self.table.set_phase(Phase::Listening);
         let backends = self.table.len();
         sink.emit(&Event::Listening {
@@ -234,11 +253,11 @@ impl RunningService {
     ///
     /// `heartbeat` is CLOCK_BOOTTIME in seconds.
     pub fn publish(&self, heartbeat: u64) {
-        let numbers = ServiceNumbers {
+        let mut numbers = ServiceNumbers {
             active: self.gate.active(),
             accepted: self.sum(|counts| &counts.accepted),
-            refused_deny: 0,
-            refused_allow: 0,
+            refused_deny: self.sum(|counts| &counts.refused_deny),
+            refused_allow: self.sum(|counts| &counts.refused_allow),
             no_backend: self.sum(|counts| &counts.no_backend),
             hooks_dropped: self
                 .programs
@@ -248,6 +267,7 @@ impl RunningService {
             helper_dropped: self.programs.residents.dropped(),
             ..ServiceNumbers::default()
         };
+        self.access.publish(&mut numbers);
         self.table.publish(&numbers, heartbeat);
     }
 

@@ -19,7 +19,7 @@ use crate::service::resolve::Resolver;
 use crate::service::running::Shared;
 use crate::service::table::{BackendFacts, BackendTable};
 use crate::status::read::StatusReader;
-use crate::status::snapshot::BackendNumbers;
+use crate::status::snapshot::{BackendNumbers, ServiceNumbers};
 use crate::status::testing::segment;
 
 pub(super) const NAMES: [&str; 3] = ["maple", "birch", "cedar"];
@@ -78,6 +78,13 @@ pub(super) fn numbers_of(key: u32, index: usize) -> Option<BackendNumbers> {
     let reader = StatusReader::open(key).unwrap()?;
     let snapshot = reader.snapshot(Duration::from_secs(5)).unwrap();
     Some(snapshot.backends[index].value.1)
+}
+
+/// What a reader of the segment finds of the service.
+pub(super) fn service_numbers_of(key: u32) -> ServiceNumbers {
+    let reader = StatusReader::open(key).unwrap().unwrap();
+    let snapshot = reader.snapshot(Duration::from_secs(5)).unwrap();
+    snapshot.service.value.1
 }
 
 /// A table of maple, birch and cedar, with the key of its segment.

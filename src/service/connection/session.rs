@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::base::endpoint::{BackendAddr, ClientAddr};
-use crate::base::event::Served;
+use crate::base::event::{ListSide, Served};
 use crate::base::id::ConnectionId;
 use crate::base::moment::Moment;
 use crate::base::record::ConnectionRecord;
@@ -29,6 +29,10 @@ pub struct ServiceAtWorker {
 impl ServiceAtWorker {
     pub(super) fn counts(&self) -> &Counts {
         self.running.counts(self.worker)
+    }
+
+    pub(super) fn refuses(&self, client: ClientAddr) -> Option<ListSide> {
+        self.running.access().refuses(self.worker, client.ip())
     }
 }
 

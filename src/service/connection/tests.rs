@@ -9,7 +9,7 @@ use crate::base::state::Reason;
 use crate::policy::testing::{BIRCH, CEDAR, MAPLE, REFUSED};
 use crate::relay::host::{Order, RelayKey};
 use crate::service::running::ServicePrograms;
-use crate::service::testing::{Diary, NAMES, by_order, numbers_of, shared};
+use crate::service::testing::{Diary, NAMES, by_order, numbers_of, service_numbers_of, shared};
 use crate::status::testing::segment;
 
 use super::*;
@@ -118,6 +118,38 @@ fn client_whose_back_end_refuses_is_served_by_the_next_and_accounted_once() {
     assert_eq!(rig.published(MAPLE), [0, 0, 1, 0]);
     assert_eq!(rig.published(BIRCH), [0, 1, 0, 0]);
     assert_eq!(rig.service.gate().active(), 0);
+}
+
+#[test]
+fn refused_client_is_counted_and_takes_neither_place_nor_number() {
+    let mut rig = Rig::new("maxconnections 1; allowfrom 127/8 10/8; denyfrom 10.9/16;");
+    for (address, by) in [
+        ([10, 9, 1, 1], "Deny"),
+        ([192, 0, 2, 1], "Allow"),
+        ([10, 9, 1, 2], "Deny"),
+    ] {
+        assert!(rig.host.take_place(SHOP));
+        let client = ClientAddr::new(SocketAddr::from((address, 4_000)));
+
+        assert!(rig.host.admit(SHOP, client).is_none());
+
+        let [heard] = rig.diary.taken().try_into().unwrap();
+        assert!(heard.contains("Refused {") && heard.contains(by), "{heard}");
+        assert_eq!(rig.service.gate().active(), 0);
+    }
+    let admitted = rig.client();
+
+    assert_eq!(admitted.connection.get(), 1);
+    let _ = rig.published(MAPLE);
+    let service = service_numbers_of(rig.key);
+    assert_eq!(
+        [
+            service.accepted,
+            service.refused_deny,
+            service.refused_allow
+        ],
+        [1, 2, 1]
+    );
 }
 
 #[test]
