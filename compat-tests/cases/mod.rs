@@ -9,6 +9,7 @@ mod control;
 mod daemon;
 mod dispatch;
 mod failover;
+mod flood;
 mod handler;
 mod harness;
 mod hooks;
