@@ -4,10 +4,14 @@
 //!
 //! `cargo bench --bench access`
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crossroads::base::random::Random;
+use crossroads::config::model::Service;
+use crossroads::config::{self, LoadOptions};
 use crossroads::policy::access::{Filter, FilterSet};
+use crossroads::service::access::AccessControl;
 use divan::{Bencher, black_box};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -86,4 +90,26 @@ fn client_of_a_network(bencher: Bencher<'_, '_>, count: usize) {
 fn making_the_set(bencher: Bencher<'_, '_>, count: usize) {
     let filters = networks(count);
     bencher.bench_local(|| FilterSet::from_iter(black_box(&filters).iter().copied()));
+}
+
+/// A service with these statements.
+fn service(statements: &str) -> io::Result<Service> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("crossroads.conf");
+    let text = format!("service shop {{ port 8080; {statements} backend a {{ server h:1; }} }}");
+    std::fs::write(&file, text)?;
+    let config = config::load(&file, &LoadOptions::default()).config;
+    let mut services = config.map_or_else(Vec::new, |config| config.services);
+    services.pop().ok_or_else(|| io::Error::other("no service"))
+}
+
+/// What a worker does for each client, with the lock of its copy: without
+/// lists, and with a filter in both.
+#[divan::bench(args = ["", "allowfrom 127/8; denyfrom 10/8;"], sample_size = 8192)]
+fn worker_asks(bencher: Bencher<'_, '_>, statements: &str) {
+    let Ok(service) = service(statements) else {
+        return;
+    };
+    let access = AccessControl::new(&service, 1);
+    bencher.bench_local(|| access.refuses(0, black_box(Ipv4Addr::LOCALHOST.into())));
 }

@@ -116,6 +116,9 @@ fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
 mod tests {
     use std::fs;
 
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
     use super::*;
 
     /// What reading a file of these bytes gives, with `F` for its name.
@@ -184,6 +187,26 @@ mod tests {
                 (error.place.as_str(), error.reason.as_str()),
                 (name, reason)
             );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn words_of_any_text_stand_where_they_are_said_to(text in "[0-9a:./# \t\r\n\u{E9}]{0,60}") {
+            for (range, filter) in words(&text) {
+                let word = &text[range.clone()];
+
+                prop_assert!(!word.is_empty() && !word.contains(['#', ' ', '\t', '\n']));
+                prop_assert_eq!(filter.ok(), Filter::parse(word).ok());
+                let line = text[..range.start].rsplit('\n').next().unwrap_or("");
+                prop_assert!(!line.contains('#'), "{:?} stands in a comment", word);
+            }
         }
     }
 
