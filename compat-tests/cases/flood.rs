@@ -198,6 +198,25 @@ fn a_flood_of_refused_clients_leaves_the_service_responsive() {
     assert_eq!(lines.len(), 0, "{lines:?}");
 }
 
+/// 8.1, section 12 (decided): a refused client holds a place only while it is
+/// judged, so a flood of them does not fill a service with the least of limits.
+#[test]
+fn a_flood_of_refused_clients_does_not_fill_a_service_with_one_place() {
+    let maple = Backend::banner("maple");
+    let proxy = Setup::new("denyfrom 127.0.0.9; maxconnections 1;")
+        .backend("maple", maple.server(), "")
+        .flags(["-w", "2"])
+        .start();
+
+    let Attack { refused, served } = attack(&proxy, 4_000);
+
+    proxy.await_idle();
+    let status = proxy.status();
+    let shop = status.service("shop");
+    let numbers = ["accepted", "refused_deny", "active"].map(|name| shop.number(name));
+    assert_eq!(numbers, [served, refused, 0]);
+}
+
 /// What a flood came to.
 struct Attack {
     refused: u64,
