@@ -234,6 +234,10 @@ impl Host for Fixed {
         Some(())
     }
 
+    fn may_tap(&self, (): &()) -> bool {
+        false
+    }
+
     fn next_backend(&mut self, (): &mut (), _: RelayKey) -> Next {
         let now = Instant::now();
         Next::Connect(Attempt {
@@ -251,6 +255,7 @@ impl Host for Fixed {
         Plan {
             idle_limit: Some(Duration::from_secs(600)),
             traffic: Arc::clone(&self.traffic),
+            tap: None,
         }
     }
 

@@ -352,6 +352,7 @@ fn shared(
             runtime::Handle::current(),
         )),
         sink,
+        taps: None,
         workers: options.workers,
         verbose: options.verbose,
         records: options.records,

@@ -14,6 +14,7 @@ pub mod quantity;
 pub mod random;
 pub mod record;
 pub mod state;
+pub mod tap;
 pub mod template;
 pub mod text;
 pub mod traffic;

@@ -83,6 +83,9 @@ impl Pair {
         self.ledger.touch(core.now);
         self.ledger.note_first_byte(from);
         self.note_read(from, read, core.scratch.len());
+        if let Some(tap) = &mut self.tap {
+            tap.block(from, &core.scratch[..read]);
+        }
         let more = self.more_or_not(from);
         let (sent, error) = write(self.socket(from.other())?, &core.scratch[..read], more);
         self.count(from, sent);

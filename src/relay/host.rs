@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use crate::base::endpoint::{BackendAddr, ClientAddr};
 use crate::base::outcome::Transfer;
 use crate::base::state::ConnectFailure;
+use crate::base::tap::ByteTap;
 use crate::base::traffic::Traffic;
 
 /// A listener of one engine, as its host numbered it.
@@ -57,6 +58,10 @@ pub trait Host {
     /// A client was accepted. `None` refuses it: the engine closes the
     /// connection, and the host has given the place back.
     fn admit(&mut self, listener: ListenerId, client: ClientAddr) -> Option<Self::Session>;
+
+    /// Whether the plan of this client may come with a tap; then its first
+    /// bytes are kept until that is known.
+    fn may_tap(&self, session: &Self::Session) -> bool;
 
     /// Where to connect next for this client.
     fn next_backend(&mut self, session: &mut Self::Session, key: RelayKey) -> Next;
@@ -145,12 +150,14 @@ pub enum Abandoned {
 }
 
 /// How a connected pair is relayed.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Plan {
     /// The pair is cut when nothing moved in either direction for so long.
     pub idle_limit: Option<Duration>,
     /// Where the moved bytes are counted while the connection runs.
     pub traffic: Arc<Traffic>,
+    /// Who sees every block; the pair is copied then, never spliced.
+    pub tap: Option<Box<dyn ByteTap>>,
 }
 
 /// What other threads, and tasks of the same one, want of an engine.

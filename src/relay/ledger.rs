@@ -93,6 +93,7 @@ mod tests {
         let plan = Plan {
             idle_limit: Some(Duration::from_secs(3)),
             traffic: Arc::clone(&traffic),
+            tap: None,
         };
         ledger.begin(plan, 5, now);
         ledger.count(Side::Client, 2);

@@ -33,6 +33,7 @@ mod pair;
 mod poll;
 mod side;
 mod splice;
+mod tap;
 mod timer;
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use crate::relay::ledger::Ledger;
 use crate::relay::poll::{Token, WATCH, WATCH_AND_WRITE};
 use crate::relay::side::{Side, Sides};
 use crate::relay::splice::Pipe;
+use crate::relay::tap::Tap;
 
 /// One socket and how the epoll set knows it.
 #[derive(Default)]
@@ -79,6 +80,8 @@ pub(super) struct Pair {
     ends: Sides<End>,
     first_end: Option<Side>,
     pub(super) ledger: Ledger,
+    /// Boxed: hardly any connection has one.
+    pub(super) tap: Option<Box<Tap>>,
     /// Whether it stands on the list of those whose turn comes again.
     pub(super) queued: bool,
     /// How it ended, as far as its sockets said.
@@ -128,6 +131,7 @@ impl Pair {
             ends,
             first_end: None,
             ledger: Ledger::new(now),
+            tap: None,
             queued: false,
             manner: Manner::Cut,
         }
@@ -217,8 +221,9 @@ impl Pair {
     }
 
     /// The back end is connected: counts and clocks begin.
-    pub(super) fn begin(&mut self, plan: Plan, now: Instant) {
+    pub(super) fn begin(&mut self, mut plan: Plan, now: Instant) {
         let early = self.flows[Side::Client].moved;
+        self.begin_tap(plan.tap.take());
         self.ledger.begin(plan, early, now);
     }
 

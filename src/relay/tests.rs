@@ -5,3 +5,4 @@ mod placing;
 mod reaching;
 mod rig;
 mod streaming;
+mod tapping;

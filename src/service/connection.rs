@@ -16,6 +16,7 @@ use crate::base::event::Event;
 use crate::base::id::BackendId;
 use crate::base::outcome::{Ended, Transfer};
 use crate::base::record::Fate;
+use crate::base::tap::Tapped;
 use crate::policy::pool::{Released, Sample, Tried};
 use crate::relay::host::{Abandoned, AttemptFailure, Host, ListenerId, Next, Plan, RelayKey};
 use crate::relay::mailbox::EngineHandle;
@@ -164,6 +165,11 @@ impl Host for WorkerHost {
         Some(session)
     }
 
+    fn may_tap(&self, session: &Session) -> bool {
+        let taps = session.service().running.taps();
+        taps.is_some_and(|taps| taps.may_tap(session.client))
+    }
+
     fn next_backend(&mut self, session: &mut Session, key: RelayKey) -> Next {
         match session.take_step() {
             Step::Looking(looking) => {
@@ -217,6 +223,7 @@ impl Host for WorkerHost {
         let mut plan = Plan {
             idle_limit: None,
             traffic: Arc::default(),
+            tap: None,
         };
         if let Step::Connecting(connecting) = session.take_step() {
             let mut slot = connecting.slot;
@@ -228,6 +235,14 @@ impl Host for WorkerHost {
             let service = session.service();
             plan.idle_limit = service.running.idle_limit(slot.backend());
             plan.traffic = Arc::clone(&service.traffic[slot.backend().index()]);
+            plan.tap = service.running.taps().and_then(|taps| {
+                taps.tap(&Tapped {
+                    backend: slot.backend(),
+                    connection: session.connection,
+                    client: session.client,
+                    to,
+                })
+            });
             let end_hook = match &service.running.programs().hooks {
                 Some(hooks) => {
                     hooks.started(slot.backend(), session.connection, session.client.ip())

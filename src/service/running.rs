@@ -9,6 +9,7 @@ use crate::base::event::{Event, EventSink, InService, ListSide};
 use crate::base::id::{BackendId, ConnectionCounter};
 use crate::base::limits::Limits;
 use crate::base::name::ServiceName;
+use crate::base::tap::{ServiceTaps, Taps};
 use crate::base::traffic::Traffic;
 use crate::config::model;
 use crate::policy::pool::{PoolBackend, PoolSettings};
@@ -32,6 +33,8 @@ pub struct Shared {
     pub resolver: Arc<Resolver>,
     /// Who is told what happens.
     pub sink: Arc<dyn EventSink>,
+    /// Who gives taps for logs of traffic, if there are any.
+    pub taps: Option<Arc<dyn Taps>>,
     /// How many workers there are.
     pub workers: usize,
     /// Whether every service and back end is as if it said `verbosity on`.
@@ -101,6 +104,7 @@ pub struct RunningService {
     idle_limits: Vec<Option<Duration>>,
     counts: Vec<Counts>,
     access: AccessControl,
+    taps: Option<Arc<dyn ServiceTaps>>,
     gate: Gate,
     table: Arc<BackendTable>,
     programs: ServicePrograms,
@@ -150,13 +154,16 @@ impl RunningService {
                 .map(|_| Arc::new(Traffic::default()))
                 .collect(),
         });
+        let taps = shared.taps.as_ref();
+        let taps = taps.and_then(|taps| taps.of_service(&config.name));
         let table = BackendTable::new(
             config.name.clone(),
             backends.collect(),
             pool_settings(config, shared),
             segment,
             Arc::clone(&shared.sink),
-        );
+        )
+        .with_taps(taps.clone());
         let table = Arc::new(table);
         let programs = programs(&table);
         let idle = config
@@ -171,6 +178,7 @@ impl RunningService {
             idle_limits: idle.collect(),
             counts: (0..shared.workers).map(|_| Counts::default()).collect(),
             access: AccessControl::new(config, shared.workers),
+            taps,
             gate: Gate::new(
                 config.max_connections,
                 Arc::clone(&shared.descriptors),
@@ -227,6 +235,11 @@ impl RunningService {
     /// For how long nothing may move on connections to `backend`.
     pub fn idle_limit(&self, backend: BackendId) -> Option<Duration> {
         self.idle_limits[backend.index()]
+    }
+
+    /// Who gives taps for its connections, if any of its traffic is logged.
+    pub fn taps(&self) -> Option<&dyn ServiceTaps> {
+        self.taps.as_deref()
     }
 
     /// Says that the service listens, and from which files its lists are.

@@ -19,6 +19,7 @@ use crate::base::id::BackendId;
 use crate::base::moment::Moment;
 use crate::base::name::{BackendName, ServiceName};
 use crate::base::state::{ConnectFailure, ShownState, StateChange};
+use crate::base::tap::ServiceTaps;
 use crate::base::traffic::Traffic;
 use crate::policy::dispatch::Explanation;
 use crate::policy::pool::{Pool, PoolSettings, ProbeTicket, Ticket, Tried};
@@ -71,6 +72,7 @@ pub struct BackendTable {
     backends: Vec<BackendFacts>,
     state: Mutex<State>,
     sink: Arc<dyn EventSink>,
+    taps: Option<Arc<dyn ServiceTaps>>,
     revival: Notify,
 }
 
@@ -98,8 +100,15 @@ impl BackendTable {
                 segment: Some(segment),
             }),
             sink,
+            taps: None,
             revival: Notify::new(),
         }
+    }
+
+    /// Also publishes what `taps` have lost.
+    pub fn with_taps(mut self, taps: Option<Arc<dyn ServiceTaps>>) -> Self {
+        self.taps = taps;
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -311,7 +320,7 @@ impl BackendTable {
             replies: [0; 5],
             first_byte_microseconds: view.first_byte_microseconds,
             aborted: view.aborted,
-            log_dropped: 0,
+            log_dropped: self.taps.as_ref().map_or(0, |taps| taps.lost(backend)),
         }
     }
 

@@ -129,6 +129,7 @@ pub(super) fn shared(sink: Arc<dyn EventSink>, limits: Limits, runtime: &Handle)
         descriptors: Arc::new(Descriptors::new(1_000, 0)),
         resolver: Arc::new(resolver),
         sink,
+        taps: None,
         workers: 1,
         verbose: false,
         records: Default::default(),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::base::endpoint::{BackendAddr, ClientAddr};
 use crate::base::outcome::Transfer;
 use crate::base::state::Reason;
+use crate::base::tap::{ByteTap, Origin};
 use crate::base::traffic::Traffic;
 use crate::relay::host::{
     Abandoned, Attempt, AttemptFailure, Host, ListenerId, Next, Order, Plan, RelayKey,
@@ -58,6 +59,8 @@ pub(super) struct Script {
     /// Panics when the n-th client (from 0) is connected.
     pub(super) panics_at: Option<usize>,
     pub(super) buffer_size: usize,
+    /// Which attempts, from 0, lead to a back end whose traffic is tapped.
+    pub(super) tapped: &'static [usize],
 }
 
 #[derive(Clone)]
@@ -81,6 +84,7 @@ impl Script {
             pipes: 64,
             panics_at: None,
             buffer_size: EngineSettings::default().buffer_size,
+            tapped: &[],
         }
     }
 }
@@ -92,6 +96,8 @@ pub(super) struct Diary {
     news: Condvar,
     pub(super) traffic: Arc<Traffic>,
     pub(super) pipes_taken: Mutex<(usize, usize)>,
+    pub(super) blocks: Mutex<Vec<(Origin, Vec<u8>)>>,
+    pub(super) taps_dropped: Mutex<usize>,
 }
 
 impl Diary {
@@ -228,6 +234,10 @@ impl Host for ScriptedHost {
         })
     }
 
+    fn may_tap(&self, _: &Session) -> bool {
+        !self.script.tapped.is_empty()
+    }
+
     fn next_backend(&mut self, session: &mut Session, key: RelayKey) -> Next {
         self.diary.note(Heard::Asked(key));
         let answer = self.script.attempts.get(session.asked);
@@ -264,6 +274,7 @@ impl Host for ScriptedHost {
         Plan {
             idle_limit: self.script.idle_limit,
             traffic: Arc::clone(&self.diary.traffic),
+            tap: self.tap_of_attempt(session.asked - 1),
         }
     }
 
@@ -299,6 +310,36 @@ impl Host for ScriptedHost {
     }
 }
 
+impl ScriptedHost {
+    fn tap_of_attempt(&self, attempt: usize) -> Option<Box<dyn ByteTap>> {
+        let diary = Arc::clone(&self.diary);
+        let tapped = self.script.tapped.contains(&attempt);
+        tapped.then(|| Box::new(Recorder(diary)) as Box<dyn ByteTap>)
+    }
+}
+
+/// A tap that notes every block.
+struct Recorder(Arc<Diary>);
+
+impl ByteTap for Recorder {
+    fn block(&mut self, from: Origin, bytes: &[u8], _: Instant) {
+        let mut blocks = self.0.blocks.lock().unwrap();
+        blocks.push((from, bytes.to_vec()));
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        *self.0.taps_dropped.lock().unwrap() += 1;
+    }
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Recorder")
+    }
+}
+
 /// A running engine with one listener; it is stopped when the test is over.
 pub(super) struct Rig {
     pub(super) address: SocketAddr,
@@ -309,7 +350,13 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn start(script: Script) -> Self {
-        let (engine, address, diary) = build(script);
+        Self::turning(build(script))
+    }
+
+    /// Turns an engine that was built before.
+    pub(super) fn turning(
+        (engine, address, diary): (Engine<ScriptedHost>, SocketAddr, Arc<Diary>),
+    ) -> Self {
         let handle = engine.handle();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()

@@ -22,7 +22,7 @@ fn write_in_pieces(stream: &mut TcpStream, bytes: &[u8], random: &mut Random) {
 }
 
 /// Sends `up` and `down` at the same time; what arrived.
-fn exchange(rig: &Rig, backend: &Backend, up: &[u8], down: &[u8]) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn exchange(rig: &Rig, backend: &Backend, up: &[u8], down: &[u8]) -> (Vec<u8>, Vec<u8>) {
     thread::scope(|scope| {
         let mut client = rig.client();
         let mut client_writes = client.try_clone().unwrap();

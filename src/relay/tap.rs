@@ -1,0 +1,58 @@
+//! Shows the bytes of a pair to whoever its plan names.
+//!
+//! What a client sent before its back end was connected is kept here and shown
+//! once, when it is known which back end that is and whether it is tapped.
+
+use std::time::Instant;
+
+use crate::base::tap::{ByteTap, Origin};
+use crate::relay::pair::Pair;
+use crate::relay::side::Side;
+
+/// The tap of a pair, or what is kept for one that may come.
+#[derive(Debug)]
+pub(super) enum Tap {
+    /// No back end is connected yet; what the client has sent, and when.
+    Waiting(Vec<u8>, Instant),
+    /// Blocks are shown.
+    Open(Box<dyn ByteTap>),
+}
+
+impl Tap {
+    /// Shows what was read from `from` just now.
+    pub(super) fn block(&mut self, from: Side, bytes: &[u8]) {
+        if let Self::Open(tap) = self {
+            tap.block(from.into(), bytes, Instant::now());
+        }
+    }
+}
+
+impl From<Side> for Origin {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Client => Self::Client,
+            Side::Backend => Self::Backend,
+        }
+    }
+}
+
+impl Pair {
+    /// Keeps what the client sent first.
+    pub(super) fn keep_for_tap(&mut self, early: &[u8]) {
+        let tap = Tap::Waiting(early.to_vec(), Instant::now());
+        self.tap = Some(Box::new(tap));
+    }
+
+    /// The back end is connected, and its traffic seen by `given` or by nobody.
+    pub(super) fn begin_tap(&mut self, given: Option<Box<dyn ByteTap>>) {
+        let kept = self.tap.take();
+        let Some(mut tap) = given else { return };
+        if let Some(Tap::Waiting(early, at)) = kept.as_deref() {
+            tap.block(Origin::Client, early, *at);
+        }
+        for side in Side::BOTH {
+            self.flows[side].pace.copy_only();
+        }
+        self.tap = Some(Box::new(Tap::Open(tap)));
+    }
+}
