@@ -10,6 +10,7 @@
 //!                           └─► queue ─► thread ─► stderr
 //! ```
 
+pub mod blocks;
 pub mod console;
 pub mod level;
 pub mod lines;

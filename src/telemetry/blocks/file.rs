@@ -1,0 +1,139 @@
+//! One open log file, to which whole blocks are appended.
+
+use std::borrow::Cow;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// What follows a block that was written in part and could not be taken back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Mend {
+    /// A line end: the next block begins on a fresh line.
+    NewLine,
+    /// The rest of it: readers need every block whole.
+    Rest,
+}
+
+/// A regular file that is appended to.
+#[derive(Debug)]
+pub(super) struct AppendFile {
+    file: File,
+    size: u64,
+    mend: Mend,
+    /// Written before the next block.
+    owed: Vec<u8>,
+}
+
+impl AppendFile {
+    /// Opens or makes the file at `path`; a new one is for its owner alone.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, or that it is no regular file: a pipe could hold
+    /// up the writer, and with it all logs.
+    pub(super) fn open(path: &Path, mend: Mend) -> io::Result<Self> {
+        // Without NONBLOCK the open of a pipe would wait for its reader.
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = OpenOptions::new()
+            // The end of a capture is looked at before it goes on.
+            .read(mend == Mend::Rest)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(flags.bits().cast_signed())
+            .open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        Ok(Self {
+            file,
+            size: metadata.len(),
+            mend,
+            owed: Vec::new(),
+        })
+    }
+
+    /// Whether `path` leads to this file.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        let place = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        match (self.file.metadata(), path.metadata()) {
+            (Ok(own), Ok(there)) => place(own) == place(there),
+            _ => false,
+        }
+    }
+
+    /// Bytes in it, as far as this program knows.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads `length` bytes at `offset`, counted from the end if negative.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; also if there are not so many.
+    pub(super) fn read_at(&self, offset: i64, length: usize) -> io::Result<Vec<u8>> {
+        let from_start = if offset < 0 {
+            self.size.checked_add_signed(offset)
+        } else {
+            u64::try_from(offset).ok()
+        };
+        let start = from_start.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, start)?;
+        Ok(bytes)
+    }
+
+    /// Appends a block with one call; one that does not get in as a whole is
+    /// taken back.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; then nothing of the block counts as written.
+    pub(super) fn append(&mut self, block: &[u8]) -> io::Result<()> {
+        let whole = if self.owed.is_empty() {
+            Cow::Borrowed(block)
+        } else {
+            Cow::Owned([&self.owed, block].concat())
+        };
+        let mut written = 0;
+        while written < whole.len() {
+            // Once, unless the disk is full: then the second call says why.
+            match self.file.write(&whole[written..]) {
+                Ok(0) => return self.take_back(&whole, written, io::ErrorKind::WriteZero.into()),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.take_back(&whole, written, error),
+            }
+        }
+        self.size += written as u64;
+        self.owed.clear();
+        Ok(())
+    }
+
+    fn take_back(&mut self, whole: &[u8], written: usize, error: io::Error) -> io::Result<()> {
+        if written > 0 && !self.cut(written as u64) {
+            self.size += written as u64;
+            self.owed = match self.mend {
+                Mend::NewLine if whole[written - 1] == b'\n' => Vec::new(),
+                Mend::NewLine => vec![b'\n'],
+                Mend::Rest => whole[written..].to_vec(),
+            };
+        }
+        Err(error)
+    }
+
+    /// Takes the last `count` bytes off the file, unless something came behind
+    /// them; whether that was done.
+    fn cut(&mut self, count: u64) -> bool {
+        let (Ok(position), Ok(metadata)) = (self.file.stream_position(), self.file.metadata())
+        else {
+            return false;
+        };
+        position == metadata.len() && self.file.set_len(position - count).is_ok()
+    }
+}
