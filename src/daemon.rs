@@ -25,6 +25,7 @@ use crate::base::clock::Clock;
 use crate::base::event::EventSink;
 use crate::base::limits::Limits;
 use crate::base::moment::Moment;
+use crate::base::tap::Taps;
 use crate::config::model::{self, Config};
 use crate::control::rundir::{RunDir, RunDirError};
 use crate::control::server::ControlServer;
@@ -43,11 +44,13 @@ use crate::service::table::BackendTable;
 use crate::service::worker::{Report, Start, Worker};
 use crate::status::owner;
 use crate::status::publish::CreateError;
+use crate::telemetry::blocks::BlockLogs;
 use crate::telemetry::console::Console;
 use crate::telemetry::level::Facility;
 use crate::telemetry::log::{Log, LogSettings};
 
 mod drain;
+mod logs;
 mod orders;
 mod programs;
 mod reload;
@@ -241,6 +244,7 @@ struct Daemon {
     grace: Duration,
     control: ControlTask,
     outside: Outside,
+    logs: Option<Arc<BlockLogs>>,
 }
 
 /// The task that serves the control socket, and what ends it.
@@ -272,10 +276,12 @@ impl Daemon {
     fn build(config: &Config, options: &Options, listeners: Listeners) -> Result<Self, RunError> {
         let signals = Signals::listen()?;
         let log: Arc<dyn EventSink> = Arc::new(open_log(options)?);
+        let logs = logs::start(config, options, &log)?;
         let (control, socket) = bind_control(options)?;
         let outside = Outside::start(config, options, &log)?;
         let sink = outside.witness(config, log);
-        let shared = Arc::new(shared(config, options, Arc::clone(&sink))?);
+        let shared = shared(config, options, Arc::clone(&sink), &logs)?;
+        let shared = Arc::new(shared);
         let services = make_services(config, &shared, &outside, &socket)?;
         let (report, reports) = mpsc::unbounded_channel();
         let workers = start_workers(options, &shared, &services, listeners, &report)
@@ -299,6 +305,7 @@ impl Daemon {
             grace: options.limits.grace,
             control,
             outside,
+            logs,
         })
     }
 }
@@ -331,11 +338,14 @@ fn shared(
     config: &Config,
     options: &Options,
     sink: Arc<dyn EventSink>,
+    logs: &Option<Arc<BlockLogs>>,
 ) -> Result<Shared, RunError> {
     let limit = identity::raise_descriptor_limit()?;
-    let segments = config.services.len();
-    let to_come =
-        segments + DESCRIPTORS_OF_A_WORKER * options.workers + programs::descriptors(config);
+    let for_logs = logs.as_ref().map_or(0, |logs| logs.descriptors());
+    let to_come = config.services.len()
+        + DESCRIPTORS_OF_A_WORKER * options.workers
+        + programs::descriptors(config)
+        + for_logs;
     let open = (identity::open_descriptors() + to_come) as u64;
     if limit < Descriptors::needed(open) {
         let needed = Descriptors::needed(open);
@@ -352,7 +362,7 @@ fn shared(
             runtime::Handle::current(),
         )),
         sink,
-        taps: None,
+        taps: logs.clone().map(|logs| logs as Arc<dyn Taps>),
         workers: options.workers,
         verbose: options.verbose,
         records: options.records,

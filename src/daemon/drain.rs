@@ -162,5 +162,9 @@ impl Daemon {
                 .into_iter()
                 .for_each(crate::service::worker::Worker::join);
         }
+        if let Some(logs) = self.logs {
+            // What is not written by then is not waited for.
+            logs.finish();
+        }
     }
 }

@@ -12,9 +12,6 @@ use crate::config::findings::{Finding, Findings};
 fn instead(word: &str) -> &'static str {
     match word {
         "type http" => ": bytes pass unread, as with `type any`",
-        "trafficlog" | "throughputlog" | "capture" | "capturesize" | "capturefiles" => {
-            ": nothing is logged there"
-        }
         _ => "",
     }
 }
