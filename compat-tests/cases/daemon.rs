@@ -42,8 +42,8 @@ fn the_daemon_is_detached_from_its_starter() {
     );
 }
 
-/// Section 15, C77 (decided); log files, the other half of C77, are not in this
-/// version.
+/// Section 15, C77 (decided); `logs` has the other half of C77, a log file at the
+/// limit of its size.
 #[test]
 fn harmless_signals_are_ignored() {
     let trees = Trees::new();

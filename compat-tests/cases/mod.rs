@@ -4,6 +4,7 @@
 mod access;
 mod accounts;
 mod addresses;
+mod captures;
 mod commands;
 mod control;
 mod daemon;
@@ -16,6 +17,7 @@ mod hooks;
 mod language;
 mod lifecycle;
 mod limits;
+mod logs;
 mod messages;
 mod operator;
 mod probes;

@@ -15,10 +15,10 @@ fn before(backend: &Backend) -> Proxy {
 }
 
 /// Bytes that look random and are the same for the same seed.
-struct Noise(u64);
+pub(super) struct Noise(pub(super) u64);
 
 impl Noise {
-    fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(super) fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(count + 8);
         while bytes.len() < count {
             // Xorshift, by Marsaglia.
