@@ -356,6 +356,7 @@ fn lints_find_configurations_that_do_not_mean_what_they_say() {
         (format!("dispatchmode bysize; {two}"), "W20"),
         (format!("dispatchmode bysize over 4; {two}"), "W20"),
         (looped.to_owned(), "W21"),
+        (format!("trafficlog /log; capture /log; {two}"), "W22"),
     ] {
         let (run, findings) = configtest_with(&service(&body), &["-W", "no-W17"]);
 

@@ -4,6 +4,7 @@
 mod access;
 mod file;
 mod later;
+mod logs;
 mod loops;
 mod modes;
 mod web;
@@ -65,6 +66,7 @@ pub(super) fn check(
     unique(names, "service", findings);
     file::check(subject, map, findings);
     loops::check(&subject.drafts.services, findings);
+    logs::check(&subject.drafts.services, findings);
     later::check(&subject.drafts.services, findings);
     lists
 }

@@ -106,6 +106,7 @@ codes! {
     W19 "weights that look inverted"
     W20 "usage that is never forgotten"
     W21 "connections in a loop"
+    W22 "logs of different kinds in one file"
     N01 "not yet in effect in this version"
 }
 
