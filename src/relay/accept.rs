@@ -166,9 +166,7 @@ impl<H: Host> Engine<H> {
         };
         match self.read_early(key) {
             Ok(early) => {
-                if early > 0 {
-                    self.keep_for_tap(key, early);
-                }
+                self.keep_for_tap(key, early);
                 self.dispatch(key, early);
             }
             Err(_) => self.abandon(key, Abandoned::ClientReset),
@@ -194,15 +192,6 @@ impl<H: Host> Engine<H> {
             }
             Err(Errno::AGAIN | Errno::INTR) => Ok(0),
             Err(errno) => Err(Cut::from_errno(Side::Client, errno)),
-        }
-    }
-
-    /// The scratch is used again before it is known who sees these bytes.
-    fn keep_for_tap(&mut self, key: RelayKey, early: usize) {
-        if let Some(relay) = self.relays.get_mut(key)
-            && self.host.may_tap(&relay.session)
-        {
-            relay.pair.keep_for_tap(&self.core.scratch[..early]);
         }
     }
 

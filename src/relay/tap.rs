@@ -6,6 +6,8 @@
 use std::time::Instant;
 
 use crate::base::tap::{ByteTap, Origin};
+use crate::relay::engine::Engine;
+use crate::relay::host::{Host, RelayKey};
 use crate::relay::pair::Pair;
 use crate::relay::side::Side;
 
@@ -36,13 +38,21 @@ impl From<Side> for Origin {
     }
 }
 
-impl Pair {
-    /// Keeps what the client sent first.
-    pub(super) fn keep_for_tap(&mut self, early: &[u8]) {
-        let tap = Tap::Waiting(early.to_vec(), Instant::now());
-        self.tap = Some(Box::new(tap));
+impl<H: Host> Engine<H> {
+    /// Keeps the first `early` bytes of the scratch if they may be shown: it is
+    /// used again before it is known to whom.
+    pub(super) fn keep_for_tap(&mut self, key: RelayKey, early: usize) {
+        if early > 0
+            && let Some(relay) = self.relays.get_mut(key)
+            && self.host.may_tap(&relay.session)
+        {
+            let early = self.core.scratch[..early].to_vec();
+            relay.pair.tap = Some(Box::new(Tap::Waiting(early, Instant::now())));
+        }
     }
+}
 
+impl Pair {
     /// The back end is connected, and its traffic seen by `given` or by nobody.
     pub(super) fn begin_tap(&mut self, given: Option<Box<dyn ByteTap>>) {
         let kept = self.tap.take();
