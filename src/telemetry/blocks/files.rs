@@ -95,6 +95,7 @@ impl<T: AtPath> Files<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::name::{BackendName, ServiceName};
 
     /// Stands for a file; `here` says whether its path leads to it.
     struct Thing {
@@ -141,6 +142,22 @@ mod tests {
 
         let numbers: Vec<u32> = holds.iter().map(number).collect();
         assert_eq!(numbers, [3, 4, 3, 4]);
+    }
+
+    #[test]
+    fn descriptors_are_counted_for_each_path_once() {
+        let backend = |name, traffic: &str| LoggedBackend {
+            name: BackendName::new(name).unwrap(),
+            verbose: false,
+            traffic: Some(traffic.into()),
+            throughput: Some("/throughput".into()),
+            capture: None,
+        };
+        let service = LoggedService {
+            name: ServiceName::new("shop").unwrap(),
+            backends: vec![backend("maple", "/one"), backend("birch", "/two")],
+        };
+        assert_eq!(descriptors_for(&[service]), 7);
     }
 
     #[test]

@@ -150,6 +150,8 @@ impl Queue {
         state.finished = true;
         state.messages.clear();
         drop(state);
+        // Nobody would write what is put in now: there is no room any more.
+        self.used.store(usize::MAX, Ordering::Relaxed);
         self.changed.notify_all();
     }
 
@@ -218,5 +220,6 @@ mod tests {
         assert!(queue.finished_within(Duration::from_secs(60)));
         queue.put(block(1));
         assert!(queue.take().is_none(), "nobody would write it");
+        assert!(!queue.reserve(Message::block_cost(1)));
     }
 }

@@ -59,6 +59,12 @@ impl Hub {
         }
     }
 
+    /// A fault of the program itself was caught.
+    pub(super) fn fault(&self) {
+        let what = "a block of traffic was not logged";
+        self.sink.0.emit(&Event::Fault { what });
+    }
+
     /// A log of `logged` could not be opened.
     pub(super) fn not_opened(&self, logged: &Logged, file: &Path, error: &io::Error) {
         self.sink.0.emit(&Event::LogNotOpened {

@@ -8,7 +8,22 @@ const WIDTH: usize = 16;
 /// Columns of the hex area.
 const HEX_COLUMNS: usize = WIDTH * 3 - 1;
 
+/// Bytes of a full line, with its end.
+const LONGEST: usize = 7 + HEX_COLUMNS + 1 + WIDTH + 1;
+
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// Each byte as ` HH`: one look-up and one copy, since everything that passes
+/// is written like that.
+const HEX: [[u8; 3]; 256] = {
+    let mut table = [[b' '; 3]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = [b' ', DIGITS[byte >> 4], DIGITS[byte & 0xf]];
+        byte += 1;
+    }
+    table
+};
 
 /// The letter of the side that sent a block.
 pub(super) fn letter(from: Origin) -> u8 {
@@ -31,6 +46,7 @@ pub(super) fn shown(byte: u8) -> u8 {
 ///
 /// Source: documented, spacing and wrap-around decided (13.1).
 pub(super) fn format(block: &[u8], from: Origin, lines: &mut Vec<u8>) {
+    lines.reserve(block.len().div_ceil(WIDTH) * LONGEST);
     for (number, bytes) in block.chunks(WIDTH).enumerate() {
         let offset = number * WIDTH;
         lines.extend_from_slice(&[letter(from), b' ']);
@@ -39,8 +55,7 @@ pub(super) fn format(block: &[u8], from: Origin, lines: &mut Vec<u8>) {
         }
         let hex = lines.len() + 1;
         for byte in bytes {
-            let (high, low) = (usize::from(byte >> 4), usize::from(byte & 0xf));
-            lines.extend_from_slice(&[b' ', DIGITS[high], DIGITS[low]]);
+            lines.extend_from_slice(&HEX[usize::from(*byte)]);
         }
         lines.resize(hex + HEX_COLUMNS + 1, b' ');
         lines.extend(bytes.iter().map(|&byte| shown(byte)));

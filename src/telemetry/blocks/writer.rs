@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -63,7 +64,10 @@ pub(super) fn write(hub: Arc<Hub>) {
     };
     while let Some(messages) = finished.0.take() {
         for message in messages {
-            desk.handle(&message);
+            // A fault costs one block, not the logs of everybody.
+            if catch_unwind(AssertUnwindSafe(|| desk.handle(&message))).is_err() {
+                desk.hub.fault();
+            }
             finished.0.release(&message);
         }
     }
