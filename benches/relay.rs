@@ -4,7 +4,9 @@
 //! back end included. `cargo bench --bench relay -- count conn|keep|bulk N`
 //! does N of them once and prints the thread id of the engine, for
 //! `strace -f -o FILE` and counting the lines of that thread; without strace
-//! it says how much processor time the engine took for each.
+//! it says how much processor time the engine took for each. `bulk-logged` has
+//! a traffic log on a temporary file, `keep-beside-log` an untapped engine while
+//! another one moves logged traffic as fast as it can.
 
 #![allow(
     clippy::expect_used,
@@ -20,12 +22,17 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossroads::base::endpoint::{BackendAddr, ClientAddr};
+use crossroads::base::event::{Event, EventSink};
+use crossroads::base::id::{BackendId, ConnectionCounter};
+use crossroads::base::name::{BackendName, ServiceName};
 use crossroads::base::outcome::Transfer;
+use crossroads::base::tap::{ByteTap, ServiceTaps, Tapped, Taps};
 use crossroads::base::traffic::Traffic;
 use crossroads::relay::host::{
     Abandoned, Attempt, AttemptFailure, Host, ListenerId, Next, Order, Plan, RelayKey,
 };
 use crossroads::relay::{Engine, EngineHandle, EngineSettings, drive};
+use crossroads::telemetry::blocks::{BlockLogs, LoggedBackend, LoggedService};
 
 const LARGE: usize = 64 * 1024 * 1024;
 
@@ -42,21 +49,104 @@ fn main() {
 
 fn run_counted(what: &str, number: usize) {
     let pipes = what != "bulk-copy";
-    let rig = Rig::start(pipes);
+    let log = TrafficLog::start();
+    let rig = match what {
+        "bulk-logged" => Rig::start_with(pipes, Some(log.taps())),
+        _ => Rig::start(pipes),
+    };
+    let noise = (what == "keep-beside-log").then(|| Noise::start(log.taps()));
     println!("engine thread {}", rig.thread_id);
     let mut client = rig.connect();
     let before = rig.processor_time();
     for _ in 0..number {
         match what {
             "conn" => connection(&rig),
-            "keep" => request(&mut client),
-            "bulk" | "bulk-copy" => download(&rig),
+            "keep" | "keep-beside-log" => request(&mut client),
+            "bulk" | "bulk-copy" | "bulk-logged" => download(&rig),
             other => unreachable!("no such exchange: {other}"),
         }
     }
     let spent = rig.processor_time().saturating_sub(before);
     let each = spent.as_secs_f64() * 1e6 / number as f64;
     println!("{what}: {each:.1} us of the engine's thread each");
+    let downloads = noise.map(Noise::stop);
+    println!(
+        "beside: {downloads:?} logged downloads; {} blocks lost",
+        log.lost()
+    );
+}
+
+/// A traffic log on a temporary file.
+struct TrafficLog {
+    logs: BlockLogs,
+    service: ServiceName,
+    _directory: tempfile::TempDir,
+}
+
+/// A sink for warnings that nobody reads.
+struct Deaf;
+
+impl EventSink for Deaf {
+    fn emit(&self, _: &Event<'_>) {}
+}
+
+impl TrafficLog {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let service = ServiceName::new("bench").unwrap();
+        let backend = LoggedBackend {
+            name: BackendName::new("one").unwrap(),
+            verbose: false,
+            traffic: Some(directory.path().join("traffic")),
+            throughput: None,
+            capture: None,
+        };
+        let logged = LoggedService {
+            name: service.clone(),
+            backends: vec![backend],
+        };
+        let logs = BlockLogs::start(vec![logged], Arc::new(Deaf)).unwrap();
+        Self {
+            logs: logs.expect("a log is configured"),
+            service,
+            _directory: directory,
+        }
+    }
+
+    fn taps(&self) -> Arc<dyn ServiceTaps> {
+        self.logs.of_service(&self.service).unwrap()
+    }
+
+    fn lost(&self) -> u64 {
+        self.taps().lost(BackendId(0))
+    }
+}
+
+/// Logged downloads, one after the other, until it is stopped.
+struct Noise {
+    stop: mpsc::Sender<()>,
+    thread: JoinHandle<usize>,
+}
+
+impl Noise {
+    fn start(taps: Arc<dyn ServiceTaps>) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let rig = Rig::start_with(true, Some(taps));
+        let thread = thread::spawn(move || {
+            let mut downloads = 0;
+            while stopped.try_recv().is_err() {
+                download(&rig);
+                downloads += 1;
+            }
+            downloads
+        });
+        Self { stop, thread }
+    }
+
+    fn stop(self) -> usize {
+        self.stop.send(()).unwrap();
+        self.thread.join().unwrap()
+    }
 }
 
 #[divan::bench]
@@ -120,7 +210,13 @@ struct Rig {
 
 impl Rig {
     fn start(splice: bool) -> Self {
+        Self::start_with(splice, None)
+    }
+
+    fn start_with(splice: bool, taps: Option<Arc<dyn ServiceTaps>>) -> Self {
         let host = Fixed {
+            taps,
+            counter: ConnectionCounter::default(),
             backend: Arc::from([serve()]),
             traffic: Arc::default(),
             splice,
@@ -217,6 +313,19 @@ struct Fixed {
     backend: Arc<[SocketAddr]>,
     traffic: Arc<Traffic>,
     splice: bool,
+    taps: Option<Arc<dyn ServiceTaps>>,
+    counter: ConnectionCounter,
+}
+
+impl Fixed {
+    fn tap(&self, to: BackendAddr) -> Option<Box<dyn ByteTap>> {
+        self.taps.as_ref()?.tap(&Tapped {
+            backend: BackendId(0),
+            connection: self.counter.next(),
+            client: ClientAddr::new(SocketAddr::from(([127, 0, 0, 1], 1))),
+            to,
+        })
+    }
 }
 
 impl Host for Fixed {
@@ -235,7 +344,7 @@ impl Host for Fixed {
     }
 
     fn may_tap(&self, (): &()) -> bool {
-        false
+        self.taps.is_some()
     }
 
     fn next_backend(&mut self, (): &mut (), _: RelayKey) -> Next {
@@ -251,11 +360,11 @@ impl Host for Fixed {
         unreachable!("the back end of the bench does not answer: {failure:?}");
     }
 
-    fn connected(&mut self, (): &mut (), _: BackendAddr) -> Plan {
+    fn connected(&mut self, (): &mut (), to: BackendAddr) -> Plan {
         Plan {
             idle_limit: Some(Duration::from_secs(600)),
             traffic: Arc::clone(&self.traffic),
-            tap: None,
+            tap: self.tap(to),
         }
     }
 
