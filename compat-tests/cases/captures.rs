@@ -223,6 +223,43 @@ fn capture_goes_on_in_new_files_and_keeps_so_many() {
     assert!(down.ends_with(&bytes));
 }
 
+/// C77 (decided): at the limit of its size a capture loses packets, and what is
+/// in it can still be read.
+#[test]
+fn capture_at_the_limit_of_its_size_stays_readable() {
+    let maple = Backend::echo();
+    let mut setup = Setup::new("capture capture; capturesize 0;");
+    let file = setup.sandbox().path().join("capture");
+    let proxy = setup
+        .backend("maple", maple.server(), "")
+        .wrap(["prlimit", "--fsize=150001", "--"])
+        .start();
+    let sent = Noise(29).bytes(20_000);
+    let mut client = proxy.connect();
+    let port = client.stream().local_addr().unwrap().port();
+    for _ in 0..10 {
+        client.send(&sent);
+        assert!(client.take(sent.len()) == sent, "the traffic goes on");
+    }
+    // Packets that are small enough may still find room, behind a gap.
+    client.assert_echo("short");
+    drop(client);
+    let text = "capture: file too large";
+    proxy.sandbox().syslog.await_line(text);
+    proxy.stop();
+
+    let packets = packets(&file);
+    assert!(fs::metadata(&file).unwrap().len() <= 150_001);
+    let own = |packet: &&Packet| packet.tcp.source_port == port && packet.tcp.psh;
+    let first = packets.iter().find(own).expect("a packet of the client");
+    let start = first.tcp.sequence_number;
+    let all = [sent.repeat(10), b"short".to_vec()].concat();
+    for packet in packets.iter().filter(own) {
+        let at = packet.tcp.sequence_number.wrapping_sub(start) as usize;
+        assert!(all[at..].starts_with(&packet.payload), "wrong place");
+    }
+}
+
 /// `capture FILE SNAPLEN` (decided): packets are cut to so many bytes, headers
 /// included.
 #[test]

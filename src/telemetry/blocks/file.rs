@@ -137,3 +137,63 @@ impl AppendFile {
         position == metadata.len() && self.file.set_len(position - count).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file at `name` in a new directory, and what is in it afterwards.
+    fn with_file(mend: Mend, action: impl FnOnce(&mut AppendFile, &Path)) -> Vec<u8> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut file = AppendFile::open(&path, mend).unwrap();
+        action(&mut file, &path);
+        std::fs::read(path).unwrap()
+    }
+
+    /// As if the disk had been full after `written` bytes of `block`.
+    fn fill_after(file: &mut AppendFile, block: &[u8], written: usize) {
+        file.file.write_all(&block[..written]).unwrap();
+        let full = io::ErrorKind::StorageFull.into();
+        assert!(file.take_back(block, written, full).is_err());
+    }
+
+    #[test]
+    fn part_of_a_block_is_taken_back() {
+        let found = with_file(Mend::NewLine, |file, _| {
+            file.append(b"one\n").unwrap();
+            fill_after(file, b"two\n", 2);
+            file.append(b"three\n").unwrap();
+        });
+        assert_eq!(found, b"one\nthree\n");
+    }
+
+    #[test]
+    fn part_behind_which_somebody_wrote_stays_and_is_mended() {
+        for (mend, expected) in [
+            (Mend::NewLine, &b"twx\nthree\n"[..]),
+            (Mend::Rest, b"twxo\nthree\n"),
+        ] {
+            let found = with_file(mend, |file, path| {
+                file.file.write_all(b"tw").unwrap();
+                let mut other = OpenOptions::new().append(true).open(path).unwrap();
+                other.write_all(b"x").unwrap();
+                let full = io::ErrorKind::StorageFull.into();
+                assert!(file.take_back(b"two\n", 2, full).is_err());
+                file.append(b"three\n").unwrap();
+            });
+            assert_eq!(found, expected, "{mend:?}");
+        }
+    }
+
+    #[test]
+    fn file_is_at_its_path_until_that_is_renamed_or_removed() {
+        with_file(Mend::NewLine, |file, path| {
+            assert!(file.is_at(path));
+            std::fs::remove_file(path).unwrap();
+            assert!(!file.is_at(path));
+            std::fs::write(path, "another").unwrap();
+            assert!(!file.is_at(path));
+        });
+    }
+}
