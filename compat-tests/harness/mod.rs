@@ -29,7 +29,7 @@ pub(crate) use golden::Golden;
 pub(crate) use namespace::{in_own_network, mounted, root_only};
 pub(crate) use ports::Port;
 pub(crate) use procfs::Process;
-pub(crate) use program::Run;
+pub(crate) use program::{Run, Running};
 pub(crate) use proxy::Proxy;
 pub(crate) use sandbox::{Sandbox, binary_under_test};
 pub(crate) use segment::{FIRST_BACKEND, PID, Segment};

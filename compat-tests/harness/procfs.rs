@@ -47,9 +47,10 @@ impl Process {
         self.stat().expect("a live process").swap_remove(0)
     }
 
-    /// Its name as `killall` compares it.
+    /// Its name as `killall` compares it; empty if it has gone.
     pub(crate) fn name(self) -> String {
-        self.read("comm").trim_end().to_owned()
+        let comm = std::fs::read_to_string(format!("/proc/{}/comm", self.0));
+        comm.unwrap_or_default().trim_end().to_owned()
     }
 
     /// Its threads: their names, and how long each has run; zero where the
