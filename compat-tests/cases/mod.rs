@@ -10,6 +10,7 @@ mod control;
 mod daemon;
 mod dispatch;
 mod failover;
+mod farm;
 mod flood;
 mod handler;
 mod harness;
