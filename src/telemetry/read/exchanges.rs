@@ -88,6 +88,7 @@ pub struct Answer {
 }
 
 /// A connection that may go on.
+#[derive(Default)]
 struct Open {
     last: u64,
     exchange: Option<Exchange>,
@@ -117,22 +118,20 @@ impl Exchanges {
         line: &ThroughputLine<'_>,
         mut ended: impl FnMut(Exchange),
     ) {
-        if let Some(open) = self.open.get_mut(&line.connection) {
-            if open.continues(line) {
-                open.last = line.time;
+        match self.open.get_mut(&line.connection) {
+            Some(open) if open.continues(line) => open.exchange(number, line, &mut ended),
+            earlier => {
+                // The number belongs to another connection now.
+                earlier
+                    .and_then(|open| open.exchange.take())
+                    .map(&mut ended);
+                self.connections += 1;
+                let mut open = Open::default();
                 open.exchange(number, line, &mut ended);
-                return;
+                self.open.put(line.connection, open);
             }
-            // The number belongs to another connection now.
-            open.exchange.take().map(&mut ended);
         }
-        self.connections += 1;
-        let mut open = Open {
-            last: line.time,
-            exchange: None,
-        };
-        open.exchange(number, line, &mut ended);
-        for forgotten in self.open.put(line.connection, open) {
+        for forgotten in self.open.take_forgotten() {
             forgotten.exchange.map(&mut ended);
         }
     }
@@ -163,6 +162,7 @@ impl Open {
         line: &ThroughputLine<'_>,
         ended: &mut impl FnMut(Exchange),
     ) {
+        self.last = line.time;
         match (line.from, &mut self.exchange) {
             (Side::Backend, None) => {}
             (Side::Backend, Some(exchange)) => exchange.answered(line.time),

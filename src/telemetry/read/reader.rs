@@ -35,7 +35,7 @@ pub struct Reader(State);
 
 enum State {
     /// Too few bytes have come to tell, and these are they.
-    Undecided(Vec<u8>, Streams),
+    Undecided(Vec<u8>, Box<Streams>),
     TrafficLog(TrafficLog),
     Capture(Box<Capture>),
 }
@@ -44,7 +44,7 @@ impl Reader {
     /// Reads a file whose connections may have begun in an earlier one, which
     /// left `streams`.
     pub fn new(streams: Streams) -> Self {
-        Self(State::Undecided(Vec::new(), streams))
+        Self(State::Undecided(Vec::new(), Box::new(streams)))
     }
 
     /// What the file is; `None` as long as that is not known.
@@ -68,7 +68,7 @@ impl Reader {
                 return Ok(());
             }
             let (first, streams) = (std::mem::take(first), std::mem::take(streams));
-            self.decide(&first, streams)?;
+            self.decide(&first, *streams)?;
             self.push_decided(&first, each);
         } else {
             self.push_decided(bytes, each);
@@ -84,7 +84,7 @@ impl Reader {
             let mut log = TrafficLog::default();
             log.push(&first, &mut each);
             log.end(each);
-            return streams;
+            return *streams;
         }
         match self.0 {
             State::TrafficLog(mut log) => log.end(each),

@@ -14,6 +14,8 @@ use std::hash::Hash;
 pub struct Recent<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
+    /// The generation that was forgotten last.
+    forgotten: HashMap<K, V>,
     half: usize,
 }
 
@@ -23,6 +25,7 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         Self {
             young: HashMap::new(),
             old: HashMap::new(),
+            forgotten: HashMap::new(),
             half: half.max(1),
         }
     }
@@ -32,21 +35,13 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         self.young.contains_key(key) || self.old.contains_key(key)
     }
 
-    /// Takes out the value of `key`.
-    pub fn take(&mut self, key: &K) -> Option<V> {
-        self.young.remove(key).or_else(|| self.old.remove(key))
-    }
-
-    /// Puts a value that was taken out, or a new one, in its place; gives what
-    /// had to be forgotten for it.
-    pub fn put(&mut self, key: K, value: V) -> impl Iterator<Item = V> + use<K, V> {
-        let mut forgotten = HashMap::new();
-        if self.young.len() >= self.half && !self.young.contains_key(&key) {
-            forgotten = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
-        }
+    /// Puts in a value, in the place of another one of that key.
+    pub fn put(&mut self, key: K, value: V) {
         self.old.remove(&key);
+        if self.young.len() >= self.half && !self.young.contains_key(&key) {
+            self.forgotten = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
+        }
         self.young.insert(key, value);
-        forgotten.into_values()
     }
 
     /// The value of `key`, which counts as use.
@@ -54,53 +49,68 @@ impl<K: Eq + Hash, V> Recent<K, V> {
     where
         K: Clone,
     {
-        if !self.young.contains_key(key) {
-            let value = self.old.remove(key)?;
-            // A generation may grow beyond its half here, but never beyond both
-            // together: what moves is no longer in the old one.
-            self.young.insert(key.clone(), value);
+        if let Some(value) = self.old.remove(key) {
+            self.put(key.clone(), value);
         }
         self.young.get_mut(key)
     }
 
+    /// Takes what was forgotten by the last [`Recent::put`] or
+    /// [`Recent::get_mut`]; what is not taken is dropped by a later one.
+    pub fn take_forgotten(&mut self) -> impl Iterator<Item = V> + use<K, V> {
+        // Not drained: that walks through a map's whole room, even an empty one's.
+        std::mem::take(&mut self.forgotten).into_values()
+    }
+
     /// Takes out everything.
-    pub fn drain(&mut self) -> impl Iterator<Item = V> {
-        self.old
-            .drain()
-            .chain(self.young.drain())
-            .map(|(_, value)| value)
+    pub fn drain(&mut self) -> impl Iterator<Item = V> + use<'_, K, V> {
+        let generations = self.old.drain().chain(self.young.drain());
+        generations.map(|(_, value)| value)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
-    fn what_is_used_is_remembered_and_the_rest_is_given_back() {
+    fn what_is_used_is_remembered_and_the_rest_is_forgotten() {
         let mut recent = Recent::new(2);
-        let mut forgotten = Vec::new();
         for number in 0..100 {
-            forgotten.extend(recent.put(number, number));
+            recent.put(number, number);
             recent.get_mut(&0);
         }
 
         assert_eq!(recent.get_mut(&0), Some(&mut 0));
         assert_eq!(recent.get_mut(&99), Some(&mut 99));
         assert_eq!(recent.get_mut(&1), None);
-        let kept: Vec<i32> = recent.drain().collect();
-        assert!(kept.len() <= 5, "{kept:?}");
-        assert_eq!(kept.len() + forgotten.len(), 100);
     }
 
-    #[test]
-    fn taken_value_is_gone_until_it_is_put_back() {
-        let mut recent = Recent::new(4);
-        assert_eq!(recent.put("a", 1).count(), 0);
+    proptest! {
+        #[test]
+        fn memory_is_bounded_and_every_value_comes_out_once(
+            half in 1_usize..6,
+            uses in prop::collection::vec(0_u8..30, 0..300),
+        ) {
+            let mut recent = Recent::new(half);
+            let (mut next, mut out, mut last) = (0, Vec::new(), Vec::new());
+            for key in uses {
+                if recent.get_mut(&key).is_none() {
+                    prop_assert!(!last.iter().rev().take(half).any(|used| *used == key));
+                    recent.put(key, next);
+                    next += 1;
+                }
+                out.extend(recent.take_forgotten());
+                last.retain(|used| *used != key);
+                last.push(key);
+                prop_assert!(recent.young.len() <= half && recent.old.len() <= half);
+            }
 
-        assert_eq!(recent.take(&"a"), Some(1));
-        assert!(!recent.contains(&"a"));
-        assert_eq!(recent.put("a", 2).count(), 0);
-        assert_eq!(recent.get_mut(&"a"), Some(&mut 2));
+            out.extend(recent.drain());
+            out.sort_unstable();
+            prop_assert_eq!(out, (0..next).collect::<Vec<i32>>());
+        }
     }
 }

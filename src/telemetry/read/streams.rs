@@ -163,8 +163,8 @@ impl Streams {
         self.begun += 1;
         // What was not used for so long is over, or will be known again by its
         // addresses.
-        self.known.put(ends, stream).for_each(drop);
-        self.backends.put(backend, ()).for_each(drop);
+        self.known.put(ends, stream);
+        self.backends.put(backend, ());
     }
 
     /// Which connection a packet belongs to, and which side sent it. A packet
