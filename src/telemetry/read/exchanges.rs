@@ -24,7 +24,8 @@ use super::Side;
 use super::recent::Recent;
 use super::throughput::ThroughputLine;
 
-/// How many connections are remembered at least.
+/// How many connections are remembered at least. A balancer with one address
+/// has about as many ports for one back end, and each has a log of its own.
 const REMEMBERED: usize = 32_768;
 
 /// The time in microseconds that the first block of a connection has.
