@@ -5,7 +5,7 @@
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-use crate::base::template::CalendarTime;
+use crate::base::calendar::CalendarTime;
 
 /// Writes moments in the time of one place: the system's, or GMT.
 ///

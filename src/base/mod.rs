@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides anything, opens anything or knows another room.
 
+pub mod calendar;
 pub mod clock;
 pub mod endpoint;
 pub mod event;

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
+use crate::base::calendar::CalendarTime;
 use crate::base::id::BackendId;
-use crate::base::template::{
-    CalendarTime, Template, TemplateBackend, TemplateContext, TemplateKind,
-};
+use crate::base::template::{Template, TemplateBackend, TemplateContext, TemplateKind};
 use crate::config::diagnostic::Code;
 use crate::config::directives::Slot;
 use crate::config::draft::{BackendDraft, HeaderDraft, ServiceDraft};
