@@ -5,10 +5,7 @@
 //! and publishing; each worker is a thread of its own. What `run` made is gone
 //! when it returns, on success and on failure.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,57 +16,39 @@ use tokio::runtime;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, LocalSet};
-use tokio::time::MissedTickBehavior;
 
-use crate::base::clock::Clock;
 use crate::base::event::EventSink;
 use crate::base::limits::Limits;
-use crate::base::moment::Moment;
-use crate::base::tap::Taps;
-use crate::config::model::{self, Config};
+use crate::config::model::Config;
 use crate::control::rundir::{RunDir, RunDirError};
 use crate::control::server::ControlServer;
 use crate::process::account::AccountError;
-use crate::process::identity;
 use crate::process::signals::Signals;
-use crate::relay::engine::EngineSettings;
-use crate::relay::host::ListenerId;
-use crate::service::gate::Descriptors;
-use crate::service::listener::{self, Claim, ListenError};
-use crate::service::resolve::{self, Resolver};
-use crate::service::revival::{Prober, revive};
+use crate::service::resolve;
 pub(crate) use crate::service::running::Records;
-use crate::service::running::{RunningService, ServicePrograms, Shared};
-use crate::service::table::BackendTable;
-use crate::service::worker::{Report, Start, Worker};
-use crate::status::owner;
+use crate::service::running::RunningService;
+use crate::service::worker::{Report, Worker};
 use crate::status::publish::CreateError;
 use crate::telemetry::blocks::BlockLogs;
 use crate::telemetry::console::Console;
 use crate::telemetry::level::Facility;
-use crate::telemetry::log::{Log, LogSettings};
 
+mod build;
 mod drain;
 mod logs;
 mod orders;
+mod places;
 mod programs;
 mod reload;
 mod segment;
 
+pub(crate) use places::{Listeners, Places, listen, listen_beside};
+
+use build::{
+    begin_upkeep, bind_control, make_services, open_log, remove_segments, shared, start_workers,
+};
 use programs::Outside;
 use reload::Reload;
-
-/// How often the numbers in shared memory are renewed: at least every 200 ms
-/// (14.3), with room for a tick that comes late.
-const PUBLISH_INTERVAL: Duration = Duration::from_millis(150);
-
-/// A worker's runtime holds four descriptors (epoll set and its copy, eventfd,
-/// signals), its engine three (epoll set and its copy, eventfd).
-const DESCRIPTORS_OF_A_WORKER: usize = 7;
-
-/// How many descriptors stay free beside [`Places`], for asking the old daemon
-/// to give way.
-const SPARE_DESCRIPTORS: usize = 32;
 
 /// What the command line says about a daemon.
 #[derive(Clone, Debug)]
@@ -97,9 +76,6 @@ pub(crate) struct Options {
     /// Socket of the syslog service, if not the system's.
     pub(crate) syslog: Option<PathBuf>,
 }
-
-/// The listening sockets of all services, in order of the file.
-pub(crate) struct Listeners(Vec<Vec<OwnedFd>>);
 
 /// Why a daemon did not begin to serve, or ended without being told.
 #[derive(Debug, Error)]
@@ -145,61 +121,6 @@ pub(crate) enum RunError {
         /// What is in the way.
         source: CreateError,
     },
-}
-
-/// Listening sockets beside those of the daemon that is being replaced, by
-/// their addresses. Clients that reach them wait until the new daemon accepts.
-#[derive(Default)]
-pub(crate) struct Places(HashMap<SocketAddr, Vec<OwnedFd>>);
-
-/// Takes places beside a running daemon that listens on `old`, for all
-/// services that stay where they were. What cannot be had is left to
-/// [`listen`], when the old daemon has gone.
-pub(crate) fn listen_beside(config: &Config, options: &Options, old: &[SocketAddr]) -> Places {
-    let count = listener::sockets_for_each(config.services.len(), options.workers);
-    let staying = || {
-        let services = config.services.iter();
-        services.filter(|service| old.contains(&service.listen_address()))
-    };
-    let limit = identity::raise_descriptor_limit().unwrap_or(0);
-    let needed = identity::open_descriptors() + staying().count() * count + SPARE_DESCRIPTORS;
-    if needed as u64 > limit {
-        return Places::default();
-    }
-    let opened = staying().filter_map(|service| {
-        let sockets = listener::Listeners::open(service, count, Claim::Beside).ok()?;
-        Some((service.listen_address(), sockets.into_sockets()))
-    });
-    Places(opened.collect())
-}
-
-/// Binds and listens for all services that have no place yet.
-///
-/// # Errors
-///
-/// One [`ListenError`] for each service that cannot listen; then none does.
-pub(crate) fn listen(
-    config: &Config,
-    options: &Options,
-    mut places: Places,
-) -> Result<Listeners, Vec<ListenError>> {
-    let count = listener::sockets_for_each(config.services.len(), options.workers);
-    let (mut opened, mut errors) = (Vec::new(), Vec::new());
-    for service in &config.services {
-        if let Some(sockets) = places.0.remove(&service.listen_address()) {
-            opened.push(sockets);
-            continue;
-        }
-        match listener::Listeners::open(service, count, Claim::Alone) {
-            Ok(sockets) => opened.push(sockets.into_sockets()),
-            Err(error) => errors.push(error),
-        }
-    }
-    if errors.is_empty() {
-        Ok(Listeners(opened))
-    } else {
-        Err(errors)
-    }
 }
 
 /// Serves until told to stop. Call it after detaching; `ready` is called when
@@ -307,156 +228,5 @@ impl Daemon {
             outside,
             logs,
         })
-    }
-}
-
-fn open_log(options: &Options) -> io::Result<Log> {
-    Log::start(LogSettings {
-        facility: options.facility,
-        syslog: options.syslog.clone(),
-        console: options.console,
-        activity: options.activity,
-        verbose: options.verbose,
-        repeat: options.limits.log_repeat,
-        clock: Clock::local(),
-    })
-}
-
-fn bind_control(options: &Options) -> Result<(ControlServer, String), RunError> {
-    options.run_dir.ensure()?;
-    let path = options.run_dir.socket_path(std::process::id())?;
-    let shown = path.display().to_string();
-    let server = ControlServer::bind(&path).map_err(|source| RunError::Control {
-        path: shown.clone(),
-        source,
-    })?;
-    Ok((server, shown))
-}
-
-/// What all services share.
-fn shared(
-    config: &Config,
-    options: &Options,
-    sink: Arc<dyn EventSink>,
-    logs: &Option<Arc<BlockLogs>>,
-) -> Result<Shared, RunError> {
-    let limit = identity::raise_descriptor_limit()?;
-    let for_logs = logs.as_ref().map_or(0, |logs| logs.descriptors());
-    let to_come = config.services.len()
-        + DESCRIPTORS_OF_A_WORKER * options.workers
-        + programs::descriptors(config)
-        + for_logs;
-    let open = (identity::open_descriptors() + to_come) as u64;
-    if limit < Descriptors::needed(open) {
-        let needed = Descriptors::needed(open);
-        return Err(RunError::TooFewDescriptors { limit, needed });
-    }
-    Ok(Shared {
-        limits: options.limits,
-        connections: Default::default(),
-        descriptors: Arc::new(Descriptors::new(limit, open)),
-        resolver: Arc::new(Resolver::new(
-            options.dns_ttl,
-            options.limits.connect,
-            resolve::ask_system,
-            runtime::Handle::current(),
-        )),
-        sink,
-        taps: logs.clone().map(|logs| logs as Arc<dyn Taps>),
-        workers: options.workers,
-        verbose: options.verbose,
-        records: options.records,
-        seed: Moment::now().unix ^ u64::from(std::process::id()).rotate_left(32),
-    })
-}
-
-fn make_services(
-    config: &Config,
-    shared: &Shared,
-    outside: &Outside,
-    socket: &str,
-) -> Result<Vec<Arc<RunningService>>, RunError> {
-    let make = |(index, service): (usize, &model::Service)| {
-        let segment =
-            segment::create(config, service, socket).map_err(|source| RunError::Segment {
-                service: service.name.to_string(),
-                source,
-            })?;
-        let programs = |table: &Arc<BackendTable>| {
-            let ingredients = outside.ingredients(index, service, &shared.sink);
-            ingredients.map_or_else(ServicePrograms::default, |ingredients| {
-                let residents = outside.residents(index);
-                ServicePrograms::new(&ingredients, table, residents, &shared.limits)
-            })
-        };
-        let running = RunningService::new(service, shared, segment, programs);
-        Ok(Arc::new(running))
-    };
-    config.services.iter().enumerate().map(make).collect()
-}
-
-fn start_workers(
-    options: &Options,
-    shared: &Arc<Shared>,
-    services: &[Arc<RunningService>],
-    listeners: Listeners,
-    reports: &mpsc::UnboundedSender<Report>,
-) -> io::Result<Vec<Worker>> {
-    let mut by_worker: Vec<Vec<(ListenerId, OwnedFd)>> =
-        (0..options.workers).map(|_| Vec::new()).collect();
-    for (service, sockets) in (0u32..).zip(listeners.0) {
-        // A service with a single socket belongs to one worker; services are
-        // then spread over the workers.
-        let first = if sockets.len() == 1 {
-            service as usize
-        } else {
-            0
-        };
-        for (step, socket) in sockets.into_iter().enumerate() {
-            by_worker[(first + step) % options.workers].push((ListenerId(service), socket));
-        }
-    }
-    let start = |(number, listeners)| {
-        Worker::start(Start {
-            number,
-            shared: Arc::clone(shared),
-            services: services.to_vec(),
-            listeners,
-            engine: EngineSettings {
-                buffer_size: options.buffer_size,
-            },
-            reports: reports.clone(),
-        })
-    };
-    by_worker.into_iter().enumerate().map(start).collect()
-}
-
-fn remove_segments(services: &[Arc<RunningService>]) {
-    services
-        .iter()
-        .for_each(|service| service.table().remove_segment());
-}
-
-/// Begins what goes on beside the connections: probes and publishing.
-fn begin_upkeep(services: &[Arc<RunningService>], shared: &Shared) {
-    let prober = Rc::new(Prober {
-        resolver: Arc::clone(&shared.resolver),
-        limit: shared.limits.probe,
-    });
-    for service in services {
-        tokio::task::spawn_local(revive(Arc::clone(service.table()), Rc::clone(&prober)));
-    }
-    tokio::task::spawn_local(publish(services.to_vec()));
-}
-
-async fn publish(services: Vec<Arc<RunningService>>) {
-    let mut ticks = tokio::time::interval(PUBLISH_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let heartbeat = owner::boottime_seconds();
-        services
-            .iter()
-            .for_each(|service| service.publish(heartbeat));
     }
 }
