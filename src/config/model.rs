@@ -88,6 +88,15 @@ impl Service {
         }
     }
 
+    /// The full text of the dispatch mode, without the command of a handler.
+    pub fn mode_text(&self) -> String {
+        let handler = self.handler.as_ref();
+        match handler.is_some_and(Handler::is_persistent) {
+            true => format!("{} persistent", self.dispatch),
+            false => self.dispatch.to_string(),
+        }
+    }
+
     /// The address to bind.
     pub fn listen_address(&self) -> SocketAddr {
         SocketAddr::new(self.bind.ip(), self.port)

@@ -29,7 +29,7 @@ pub(super) fn create(
 fn service_facts(service: &model::Service) -> ServiceFacts {
     ServiceFacts {
         name: service.name.to_string(),
-        mode: service.dispatch.to_string(),
+        mode: service.mode_text(),
         port: service.port,
         bind: service.bind.ip(),
         http: matches!(service.kind, ServiceKind::Http(_)),

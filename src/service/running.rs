@@ -173,7 +173,7 @@ impl RunningService {
         Self {
             name: config.name.clone(),
             verbose: config.verbosity || shared.verbose,
-            mode: mode_text(config),
+            mode: config.mode_text(),
             address: config.listen_address(),
             idle_limits: idle.collect(),
             counts: (0..shared.workers).map(|_| Counts::default()).collect(),
@@ -290,15 +290,6 @@ impl RunningService {
             .map(|counts| counter(counts).load(Ordering::Relaxed))
             .sum()
     }
-}
-
-fn mode_text(config: &model::Service) -> String {
-    let persistent = config
-        .handler
-        .as_ref()
-        .is_some_and(model::Handler::is_persistent);
-    let kind = if persistent { " persistent" } else { "" };
-    format!("{}{kind}", config.dispatch)
 }
 
 fn pool_settings(config: &model::Service, shared: &Shared) -> PoolSettings {
