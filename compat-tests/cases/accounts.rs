@@ -51,3 +51,23 @@ fn a_run_directory_of_another_account_is_refused() {
     assert!(!proxy.segment().exists());
     assert_eq!(proxy.sandbox().processes(), []);
 }
+
+/// 4.15, 11.4 (decided): it fails closed, and says so before anything runs.
+#[test]
+fn a_useraccount_without_the_rights_for_it_keeps_the_daemon_from_starting() {
+    if !root_only("another account") {
+        return;
+    }
+    let trees = Trees::new();
+    let proxy = trees.behind("useraccount root;").write();
+
+    let run = as_nobody(&proxy, "start");
+
+    let text = run.failed_with_one_line();
+    assert!(
+        text.starts_with("service shop: cannot run programs as 'root' without the rights of root"),
+        "{text}"
+    );
+    assert!(!proxy.segment().exists());
+    assert_eq!(proxy.sandbox().processes(), []);
+}
