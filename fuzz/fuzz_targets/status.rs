@@ -14,6 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     let running = RunningService {
         snapshot,
         heartbeat_age: 0,
+        heartbeat_limit: 10,
         in_file: true,
     };
     let report = StatusReport {
