@@ -4,6 +4,8 @@
 //! [`log`] holds back what traffic repeats, [`queue`] takes lines without
 //! ever blocking, and a thread each writes them to [`syslog`] and, with `-f`,
 //! to the [`console`]. For resident programs events become JSON in [`story`].
+//! Logs of the traffic itself are written by [`blocks`] and read by [`read`]; both
+//! know their [`layout`].
 //!
 //! ```text
 //! emit ─► lines ─► repeats ─┬─► queue ─► thread ─► syslog socket
@@ -12,6 +14,7 @@
 
 pub mod blocks;
 pub mod console;
+pub mod layout;
 pub mod level;
 pub mod lines;
 pub mod log;

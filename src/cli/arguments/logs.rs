@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use super::{Arguments, values};
 use crate::base::id::ConnectionId;
+use crate::base::tap::Origin;
 use crate::cli::exit::Failure;
 use crate::cli::nearest;
-use crate::telemetry::read::Side;
 
 /// What `trafficlog` shows of which file.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +27,7 @@ pub(in crate::cli) enum Manner {
     /// In the hex layout.
     Hex,
     /// Those that one side sent, as they are.
-    Raw(Side),
+    Raw(Origin),
 }
 
 /// When `trafficlog` ends.
@@ -76,10 +76,10 @@ impl TrafficLog {
     }
 }
 
-fn side(word: &str) -> Result<Side, Failure> {
+fn side(word: &str) -> Result<Origin, Failure> {
     match word {
-        "client" => Ok(Side::Client),
-        "backend" => Ok(Side::Backend),
+        "client" => Ok(Origin::Client),
+        "backend" => Ok(Origin::Backend),
         _ => {
             let hint = nearest::hint(word, ["client", "backend"]);
             Err(Failure::Usage(format!(

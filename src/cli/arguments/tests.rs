@@ -1,7 +1,7 @@
 use super::*;
 use crate::base::endpoint::Endpoint;
 use crate::base::state::{ShownState, Tell};
-use crate::telemetry::read::Side;
+use crate::base::tap::Origin;
 
 fn parse_line(line: &str) -> Result<Invocation, Failure> {
     let words = std::iter::once("crossroads").chain(line.split_whitespace());
@@ -414,7 +414,7 @@ fn trafficlog_shows_a_file_whole_and_to_its_end_unless_told_otherwise() {
     );
     assert_eq!(
         action_of("trafficlog --follow f --raw backend --connection 0000042"),
-        action(Some(42), Manner::Raw(Side::Backend), Until::Signal)
+        action(Some(42), Manner::Raw(Origin::Backend), Until::Signal)
     );
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::analysis::{Durations, Findings, Slow, Summary};
 use crate::cli::render::json;
-use crate::telemetry::read::layout::printable;
+use crate::telemetry::layout::printable;
 use crate::telemetry::read::throughput::first_line;
 
 /// The findings for a person.

@@ -6,8 +6,9 @@ use crate::cli::arguments::{Manner, TrafficLog};
 use crate::cli::console::Console;
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::input::Faults;
+use crate::telemetry::layout;
 use crate::telemetry::read::streams::Stream;
-use crate::telemetry::read::{Block, Item, layout};
+use crate::telemetry::read::{Block, Item};
 
 /// Writes what is wanted of a file.
 pub(super) struct View<W: Write> {
@@ -19,6 +20,8 @@ pub(super) struct View<W: Write> {
     /// Whether any block was written.
     found: bool,
     findings: Findings,
+    /// Where lines are put together.
+    lines: Vec<u8>,
     /// Why something could not be written; nothing is from then on.
     failed: Option<io::Error>,
 }
@@ -42,6 +45,7 @@ impl<W: Write> View<W> {
             shown: None,
             found: false,
             findings: Findings::default(),
+            lines: Vec::new(),
             failed: None,
         }
     }
@@ -95,7 +99,9 @@ impl<W: Write> View<W> {
             self.introduce(stream)?;
         }
         self.missing(block, block.missing_before)?;
-        layout::write(&mut self.to, block.from, block.offset, block.bytes)?;
+        self.lines.clear();
+        layout::append(&mut self.lines, block.from, block.offset, block.bytes);
+        self.to.write_all(&self.lines)?;
         self.missing(block, block.missing_after)
     }
 
@@ -116,10 +122,11 @@ impl<W: Write> View<W> {
     }
 
     fn missing(&mut self, block: &Block<'_>, count: u64) -> io::Result<()> {
+        let letter = layout::letter(block.from);
         match count {
             0 => Ok(()),
-            1 => writeln!(self.to, "# {} 1 byte missing", block.from.letter()),
-            _ => writeln!(self.to, "# {} {count} bytes missing", block.from.letter()),
+            1 => writeln!(self.to, "# {letter} 1 byte missing"),
+            _ => writeln!(self.to, "# {letter} {count} bytes missing"),
         }
     }
 

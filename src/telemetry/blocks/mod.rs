@@ -6,7 +6,7 @@
 //! is dropped, counted for its back end and warned of.
 //!
 //! ```text
-//! relay ─► tap ─► queue ─► writer ─┬─► traffic, throughput ─► files ─► file
+//! relay ─► tap ─► queue ─► writer ─┬─► layout, throughput ──► files ─► file
 //!  (each worker)   (one thread)    └─► packets ─► capture ──────────► file
 //! ```
 //!
@@ -22,7 +22,6 @@ mod queue;
 mod settings;
 mod tap;
 mod throughput;
-mod traffic;
 mod writer;
 
 #[cfg(test)]

@@ -5,14 +5,7 @@ use std::time::Duration;
 
 use crate::base::id::ConnectionId;
 use crate::base::tap::Origin;
-
-use super::traffic::{letter, shown};
-
-/// Bytes of a block that are shown.
-const SHOWN: usize = 100;
-
-/// The smallest time that is written.
-const FIRST: Duration = Duration::from_micros(1);
+use crate::telemetry::layout::{SHOWN, START, letter, printable};
 
 /// Appends the line of one block, read `after` the first one of its
 /// connection: `NNNNNNN S.UUUUUU D TEXT`.
@@ -24,12 +17,12 @@ pub(super) fn format(
     (connection, after): (ConnectionId, Duration),
     line: &mut Vec<u8>,
 ) {
-    let after = after.max(FIRST);
+    let after = after.max(Duration::from_micros(START));
     let (seconds, micros) = (after.as_secs(), after.subsec_micros());
-    let side = char::from(letter(from));
+    let side = letter(from);
     // Writing to memory does not fail.
     let _ = write!(line, "{connection} {seconds}.{micros:06} {side} ");
-    line.extend(block.iter().take(SHOWN).map(|&byte| shown(byte)));
+    line.extend(block.iter().take(SHOWN).map(|&byte| printable(byte)));
     line.push(b'\n');
 }
 

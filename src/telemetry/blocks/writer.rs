@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::tap::Origin;
+use crate::telemetry::layout;
 use crate::telemetry::lines::Plain;
 
 use super::capture::{CaptureFile, Packet};
@@ -18,7 +19,7 @@ use super::packets::{LARGEST, Stream};
 use super::queue::{Block, Message, Queue};
 use super::settings::CaptureSettings;
 use super::tap::{Facts, Hub};
-use super::{throughput, traffic};
+use super::throughput;
 
 /// How much the thread stands back behind the workers when all processors are
 /// busy: traffic comes before its log.
@@ -175,7 +176,7 @@ impl Connection {
         let when = (self.facts.connection, after);
         lines.clear();
         if matches!(self.traffic, Log::Open(_)) {
-            traffic::format(&block.bytes, block.from, lines);
+            layout::append(lines, block.from, 0, &block.bytes);
         }
         self.append_text(&self.traffic, settings.traffic.as_deref(), hub, lines);
         lines.clear();

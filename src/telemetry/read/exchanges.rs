@@ -20,23 +20,14 @@
 //! end of the log. One that was not heard of while
 //! tens of thousands of others were is taken to have ended.
 
-use super::Side;
 use super::recent::Recent;
 use super::throughput::ThroughputLine;
+use crate::base::tap::Origin;
+use crate::telemetry::layout::{SHOWN, START};
 
 /// How many connections are remembered at least. A balancer with one address
 /// has about as many ports for one back end, and each has a log of its own.
 const REMEMBERED: usize = 32_768;
-
-/// The time in microseconds that the first block of a connection has.
-///
-/// Source: documented (13.2).
-const START: u64 = 1;
-
-/// How many bytes of a block a line shows.
-///
-/// Source: documented (13.2).
-const SHOWN: usize = 100;
 
 /// The beginning of the first block of a request.
 #[derive(Clone, Copy, Debug)]
@@ -153,7 +144,7 @@ impl Exchanges {
 impl Open {
     /// Whether a line with the same number belongs to the same connection.
     fn continues(&self, line: &ThroughputLine<'_>) -> bool {
-        let begins = line.time <= START && line.from == Side::Client;
+        let begins = line.time <= START && line.from == Origin::Client;
         line.time >= self.last && !begins
     }
 
@@ -165,10 +156,10 @@ impl Open {
     ) {
         self.last = line.time;
         match (line.from, &mut self.exchange) {
-            (Side::Backend, None) => {}
-            (Side::Backend, Some(exchange)) => exchange.answered(line.time),
-            (Side::Client, Some(exchange)) if exchange.answer.is_none() => {}
-            (Side::Client, exchange) => {
+            (Origin::Backend, None) => {}
+            (Origin::Backend, Some(exchange)) => exchange.answered(line.time),
+            (Origin::Client, Some(exchange)) if exchange.answer.is_none() => {}
+            (Origin::Client, exchange) => {
                 let begun = Exchange {
                     connection: line.connection,
                     line: number,
@@ -304,7 +295,7 @@ mod tests {
             let line = ThroughputLine {
                 connection,
                 time: 1,
-                from: Side::Client,
+                from: Origin::Client,
                 text: b"x",
             };
             exchanges.block(connection, &line, |_| count += 1);
@@ -326,7 +317,7 @@ mod tests {
                 let line = ThroughputLine {
                     connection: *connection,
                     time: *time,
-                    from: if *client { Side::Client } else { Side::Backend },
+                    from: if *client { Origin::Client } else { Origin::Backend },
                     text: b"",
                 };
                 exchanges.block(number, &line, |exchange| ended.push(exchange));

@@ -15,7 +15,6 @@
 
 pub mod capture;
 pub mod exchanges;
-pub mod layout;
 pub mod lines;
 pub mod reader;
 pub mod recent;
@@ -25,45 +24,9 @@ pub mod traffic;
 
 use std::fmt;
 
+use crate::base::tap::Origin;
+
 use streams::Stream;
-
-/// Who sent a block.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Side {
-    /// The client.
-    Client,
-    /// The back end.
-    Backend,
-}
-
-impl Side {
-    /// The letter of the logs.
-    ///
-    /// Source: documented (13.1, 13.2).
-    pub fn letter(self) -> char {
-        match self {
-            Self::Client => 'C',
-            Self::Backend => 'B',
-        }
-    }
-
-    /// The side that a letter of the logs stands for.
-    pub fn of_letter(letter: u8) -> Option<Self> {
-        match letter {
-            b'C' => Some(Self::Client),
-            b'B' => Some(Self::Backend),
-            _ => None,
-        }
-    }
-
-    /// The other side.
-    pub fn other(self) -> Self {
-        match self {
-            Self::Client => Self::Backend,
-            Self::Backend => Self::Client,
-        }
-    }
-}
 
 /// Where in a file something is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -96,7 +59,7 @@ pub struct Fault {
 #[derive(Clone, Copy, Debug)]
 pub struct Block<'a> {
     /// Who sent them.
-    pub from: Side,
+    pub from: Origin,
     /// The offset of the first one in what was read together; wraps after
     /// 0xffff.
     pub offset: u16,

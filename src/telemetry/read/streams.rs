@@ -10,9 +10,10 @@ use std::net::{IpAddr, SocketAddr};
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice};
 use thiserror::Error;
 
+use super::Block;
 use super::recent::Recent;
-use super::{Block, Side};
 use crate::base::name::{BackendName, ServiceName};
+use crate::base::tap::Origin;
 
 /// How many connections and back ends are remembered at least.
 const REMEMBERED: usize = 32_768;
@@ -125,7 +126,7 @@ impl Streams {
         let segment = Segment::of(packet)?;
         let label = packet.comment.and_then(Label::parse);
         let (ends, side) = self.place(&segment, label.is_some());
-        let begins = segment.tcp.syn() && side == Side::Client;
+        let begins = segment.tcp.syn() && side == Origin::Client;
         if begins || !self.known.contains(&ends) {
             self.begin(ends);
         }
@@ -169,7 +170,7 @@ impl Streams {
 
     /// Which connection a packet belongs to, and which side sent it. A packet
     /// that is `labelled` was sent by the client.
-    fn place(&self, segment: &Segment<'_>, labelled: bool) -> (Ends, Side) {
+    fn place(&self, segment: &Segment<'_>, labelled: bool) -> (Ends, Origin) {
         let (sent, answered) = ((segment.from, segment.to), (segment.to, segment.from));
         let (syn, ack) = (segment.tcp.syn(), segment.tcp.ack());
         let by_client = if labelled || syn {
@@ -182,17 +183,17 @@ impl Streams {
             segment.to.port() <= segment.from.port()
         };
         match by_client {
-            true => (sent, Side::Client),
-            false => (answered, Side::Backend),
+            true => (sent, Origin::Client),
+            false => (answered, Origin::Backend),
         }
     }
 }
 
 impl Stream {
-    fn next_of(&mut self, side: Side) -> &mut Option<u32> {
+    fn next_of(&mut self, side: Origin) -> &mut Option<u32> {
         match side {
-            Side::Client => &mut self.client_next,
-            Side::Backend => &mut self.backend_next,
+            Origin::Client => &mut self.client_next,
+            Origin::Backend => &mut self.backend_next,
         }
     }
 }

@@ -10,7 +10,8 @@
 
 use thiserror::Error;
 
-use super::Side;
+use crate::base::tap::Origin;
+use crate::telemetry::layout;
 
 /// What one line says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,7 +21,7 @@ pub struct ThroughputLine<'a> {
     /// Time since the first block of the connection, in microseconds.
     pub time: u64,
     /// Who sent the block.
-    pub from: Side,
+    pub from: Origin,
     /// How the block begins, unprintable bytes as `.`.
     pub text: &'a [u8],
 }
@@ -55,9 +56,9 @@ impl<'a> ThroughputLine<'a> {
             .and_then(|(time, rest)| Some((time, rest.strip_prefix(b" ")?)))
             .ok_or(ThroughputLineError::Time)?;
         let (from, text) = match rest.trim_ascii_start() {
-            [letter, b' ', text @ ..] => (Side::of_letter(*letter), text),
+            [letter, b' ', text @ ..] => (layout::side(*letter), text),
             // An editor took away the blank that ended the line.
-            [letter] => (Side::of_letter(*letter), &[][..]),
+            [letter] => (layout::side(*letter), &[][..]),
             _ => (None, rest),
         };
         Ok(Self {
@@ -129,7 +130,10 @@ mod tests {
         let reply = parse("0004021 0.041877 B HTTP/1.1 204 No Content..").unwrap();
 
         assert_eq!((request.connection, request.time), (4_021, 1));
-        assert_eq!((request.from, reply.from), (Side::Client, Side::Backend));
+        assert_eq!(
+            (request.from, reply.from),
+            (Origin::Client, Origin::Backend)
+        );
         assert_eq!(request.text, b"PUT /a HTTP/1.1..Host: h....");
         assert_eq!(reply.time, 41_877);
     }

@@ -5,16 +5,17 @@
 
 use thiserror::Error;
 
-use super::layout::{HEX_COLUMNS, WIDTH, printable};
 use super::lines::{Line, Lines};
 use super::throughput::ThroughputLine;
-use super::{Block, Fault, Item, Place, Side};
+use super::{Block, Fault, Item, Place};
+use crate::base::tap::Origin;
+use crate::telemetry::layout::{self, HEX_COLUMNS, WIDTH, printable};
 
 /// What one line says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TrafficLine {
     /// Who sent the bytes.
-    pub from: Side,
+    pub from: Origin,
     /// Their offset in the block that was read.
     pub offset: u16,
     bytes: [u8; WIDTH],
@@ -48,11 +49,11 @@ impl TrafficLine {
     /// Source: documented (13.1); padding decided there.
     pub fn parse(line: &[u8]) -> Result<Self, TrafficLineError> {
         let (from, rest) = match line {
-            [letter, b' ', rest @ ..] => (Side::of_letter(*letter), rest),
+            [letter, b' ', rest @ ..] => (layout::side(*letter), rest),
             _ => (None, line),
         };
         let from = from.ok_or(TrafficLineError::Side)?;
-        let (offset, rest) = offset(rest).ok_or(TrafficLineError::Offset(from.letter()))?;
+        let (offset, rest) = offset(rest).ok_or(TrafficLineError::Offset(layout::letter(from)))?;
         let (bytes, most) = hex(rest);
         if most == 0 {
             return Err(TrafficLineError::Bytes);
@@ -141,7 +142,7 @@ fn text_agrees(area: &[u8], bytes: &[u8]) -> bool {
 pub struct TrafficLog {
     lines: Lines,
     /// What the last line was, to see whether the next one goes on from there.
-    last: Option<(Side, u16)>,
+    last: Option<(Origin, u16)>,
 }
 
 impl TrafficLog {
@@ -161,7 +162,7 @@ impl TrafficLog {
 }
 
 fn tell(
-    last: &mut Option<(Side, u16)>,
+    last: &mut Option<(Origin, u16)>,
     number: u64,
     line: Line<'_>,
     each: &mut impl FnMut(Item<'_>),
@@ -205,11 +206,11 @@ fn tell(
 
 /// What is wrong if a line neither begins a block nor goes on with one: lines
 /// of a block are written together (13.3).
-fn gap(expected: Option<(Side, u16)>, line: &TrafficLine) -> Option<String> {
+fn gap(expected: Option<(Origin, u16)>, line: &TrafficLine) -> Option<String> {
     if line.offset == 0 || expected == Some((line.from, line.offset)) {
         return None;
     }
-    let letter = line.from.letter();
+    let letter = layout::letter(line.from);
     Some(match line.offset.checked_sub(WIDTH as u16) {
         Some(before) => format!(
             "{letter} {:04x} without {letter} {before:04x} before it: bytes are missing",
@@ -223,7 +224,6 @@ fn gap(expected: Option<(Side, u16)>, line: &TrafficLine) -> Option<String> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::layout;
     use super::*;
 
     /// The bytes of each side, and the faults, that a log gives.
@@ -231,8 +231,8 @@ mod tests {
         let (mut client, mut backend, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         let mut each = |item: Item<'_>| match item {
             Item::Block(block) => match block.from {
-                Side::Client => client.extend(block.bytes),
-                Side::Backend => backend.extend(block.bytes),
+                Origin::Client => client.extend(block.bytes),
+                Origin::Backend => backend.extend(block.bytes),
             },
             Item::Comment(_) => {}
             Item::Fault(Fault { place, what }) => faults.push(format!("{place}: {what}")),
@@ -333,8 +333,8 @@ mod tests {
             let mut log = Vec::new();
             let (mut client, mut backend) = (Vec::new(), Vec::new());
             for (first, bytes) in &blocks {
-                let from = if *first { Side::Client } else { Side::Backend };
-                layout::write(&mut log, from, 0, bytes).unwrap();
+                let from = if *first { Origin::Client } else { Origin::Backend };
+                layout::append(&mut log, from, 0, bytes);
                 if *first { &mut client } else { &mut backend }.extend(bytes);
             }
 
@@ -348,7 +348,7 @@ mod tests {
             bytes in prop::collection::vec(prop::sample::select(b" .0123456789abcdef".to_vec()), 1..=16),
         ) {
             let mut line = Vec::new();
-            layout::write(&mut line, Side::Client, 0, &bytes).unwrap();
+            layout::append(&mut line, Origin::Client, 0, &bytes);
             line.pop();
             let parsed = TrafficLine::parse(&line).unwrap();
 
