@@ -25,6 +25,7 @@ mod logs;
 mod messages;
 mod operator;
 mod probes;
+mod reading_back;
 mod records;
 mod relay;
 mod remains;
