@@ -58,9 +58,10 @@ impl Stream {
         self.packet(from, Kind::Data, bytes)
     }
 
-    /// Leaves out `bytes` bytes of one end.
-    pub(super) fn skip(&mut self, from: Origin, bytes: u64) {
-        self.advance(from, bytes);
+    /// Leaves out so many bytes of the client and of the back end.
+    pub(super) fn skip(&mut self, [client, backend]: [u64; 2]) {
+        self.advance(Origin::Client, client);
+        self.advance(Origin::Backend, backend);
     }
 
     /// The end of both sides.
@@ -193,7 +194,7 @@ mod tests {
     fn what_is_left_out_is_a_gap_in_the_numbers() {
         let mut stream = stream(CLIENT, "10.0.0.5:80");
         let (before, _) = parsed(&stream.data(Origin::Backend, b"abc"));
-        stream.skip(Origin::Backend, (1 << 32) + 1_000);
+        stream.skip([0, (1 << 32) + 1_000]);
         let (after, _) = parsed(&stream.data(Origin::Backend, b"def"));
 
         let gap = after.sequence_number.wrapping_sub(before.sequence_number);

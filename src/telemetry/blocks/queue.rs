@@ -23,7 +23,17 @@ pub(super) enum Message {
     /// A block of it was read.
     Block(Block),
     /// It has ended. Costs nothing: there is one at most for each `Begin`.
-    End { tap: u64, at: Instant },
+    End(End),
+}
+
+/// The end of a connection.
+#[derive(Debug)]
+pub(super) struct End {
+    /// The number of the tap that saw it.
+    pub(super) tap: u64,
+    pub(super) at: Instant,
+    /// Bytes of the client and of the back end that were dropped before it.
+    pub(super) skipped: [u64; 2],
 }
 
 /// One block of a connection.
@@ -54,7 +64,7 @@ impl Message {
         match self {
             Self::Begin(_) => BEGIN_COST,
             Self::Block(block) => Self::block_cost(block.bytes.len()),
-            Self::End { .. } => 0,
+            Self::End(_) => 0,
         }
     }
 }

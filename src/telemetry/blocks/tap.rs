@@ -13,7 +13,7 @@ use crate::base::id::{BackendId, ConnectionId};
 use crate::base::name::ServiceName;
 use crate::base::tap::{ByteTap, Origin, ServiceTaps, Tapped};
 
-use super::queue::{Block, Message, Queue};
+use super::queue::{Block, End, Message, Queue};
 use super::settings::{LoggedBackend, LoggedService};
 
 /// What all taps and the writer share.
@@ -248,8 +248,11 @@ impl ByteTap for Tap {
 impl Drop for Tap {
     fn drop(&mut self) {
         if self.begun {
-            let (tap, at) = (self.facts.tap, Instant::now());
-            self.hub.queue.put(Message::End { tap, at });
+            self.hub.queue.put(Message::End(End {
+                tap: self.facts.tap,
+                at: Instant::now(),
+                skipped: self.skipped,
+            }));
         }
     }
 }

@@ -17,6 +17,9 @@ use crate::base::id::{BackendId, ConnectionCounter};
 use crate::base::name::BackendName;
 use crate::base::tap::{ByteTap, Origin, Tapped};
 use crate::policy::access::{Filter, FilterList};
+use crate::telemetry::read::Item;
+use crate::telemetry::read::reader::Reader;
+use crate::telemetry::read::streams::Streams;
 
 /// A sink that keeps the warnings about logs.
 #[derive(Default)]
@@ -307,6 +310,34 @@ fn what_finds_the_queue_full_is_a_gap_in_the_capture_and_counted() {
         moved >= 200 * block.len() as u64,
         "no gap for what was dropped"
     );
+}
+
+#[test]
+fn what_is_dropped_last_is_a_gap_before_the_end_of_the_capture() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("capture");
+    let desk = Desk::new(with_capture(&file), 400_000);
+    let mut tap = desk.connect();
+    say(&mut tap, Origin::Backend, b"kept");
+    // Only an empty queue takes so much, and is full from then on.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !desk.logs.hub.queue.reserve(1_000_000) {
+        assert!(Instant::now() < deadline, "the queue does not get empty");
+    }
+    say(&mut tap, Origin::Client, b"lost");
+    say(&mut tap, Origin::Backend, b"lost as well");
+    drop(tap);
+    let (lost, _) = desk.finish();
+
+    let mut missing = [0; 2];
+    let mut reader = Reader::new(Streams::default());
+    let bytes = fs::read(&file).unwrap();
+    let read = reader.push(&bytes, |item| match item {
+        Item::Block(block) => missing[block.from as usize] += block.missing_before,
+        other => panic!("{other:?}"),
+    });
+    read.unwrap();
+    assert_eq!((lost, missing), (2, [4, 12]));
 }
 
 #[test]

@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::base::tap::Origin;
 use crate::telemetry::layout;
 use crate::telemetry::lines::Plain;
 
@@ -16,7 +15,7 @@ use super::capture::{CaptureFile, Packet};
 use super::file::{AppendFile, Mend};
 use super::files::{AtPath, Files, Shared};
 use super::packets::{LARGEST, Stream};
-use super::queue::{Block, Message, Queue};
+use super::queue::{Block, End, Message, Queue};
 use super::settings::CaptureSettings;
 use super::tap::{Facts, Hub};
 use super::throughput;
@@ -103,10 +102,10 @@ impl Desk {
                 connection.write_text(block, &self.hub, &mut self.lines);
                 connection.write_packets(block, &self.hub);
             }
-            Message::End { tap, at } => {
+            Message::End(end) => {
                 // Dropping it closes the files that nobody else uses.
-                if let Some(mut connection) = self.connections.remove(tap) {
-                    connection.end(*at, &self.hub);
+                if let Some(mut connection) = self.connections.remove(&end.tap) {
+                    connection.end(end, &self.hub);
                 }
             }
         }
@@ -234,12 +233,7 @@ impl Connection {
             Log::NotOpened => return self.facts.logged.count_lost(),
             Log::Open((file, stream)) => (file, stream),
         };
-        for (origin, bytes) in [Origin::Client, Origin::Backend]
-            .into_iter()
-            .zip(block.skipped)
-        {
-            stream.skip(origin, bytes);
-        }
+        stream.skip(block.skipped);
         let at = self.facts.since_epoch(block.at);
         let mut written = Ok(());
         for bytes in block.bytes.chunks(LARGEST) {
@@ -251,10 +245,13 @@ impl Connection {
         self.judge(written, self.capture_path(), hub);
     }
 
-    fn end(&mut self, at: Instant, hub: &Hub) {
-        let at = self.facts.since_epoch(at);
+    fn end(&mut self, end: &End, hub: &Hub) {
+        let at = self.facts.since_epoch(end.at);
         let written = match &mut self.capture {
-            Log::Open((file, stream)) => append(&self.facts, file, &stream.close(), (at, None)),
+            Log::Open((file, stream)) => {
+                stream.skip(end.skipped);
+                append(&self.facts, file, &stream.close(), (at, None))
+            }
             Log::None | Log::NotOpened => return,
         };
         self.judge(written, self.capture_path(), hub);
