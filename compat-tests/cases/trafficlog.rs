@@ -337,6 +337,26 @@ fn bytes_of_one_connection_come_out_of_a_capture_as_they_went_in() {
     assert!(backend.bytes == answered, "{} bytes", backend.bytes.len());
 }
 
+/// Captures (decided): a side that sent nothing gives nothing; only a connection
+/// of which nothing at all is there is an error.
+#[test]
+fn side_of_a_connection_that_sent_nothing_is_no_error() {
+    let sandbox = Sandbox::new();
+    let mut capture = Capture::new();
+    capture.begin(1, CLIENT);
+    capture.segment((BACKEND, CLIENT), "PA", 1, b"220 hello");
+    sandbox.write("t.pcapng", capture.bytes());
+
+    let silent = trafficlog(&sandbox, "t.pcapng", &["--raw=client", "--connection=1"]);
+    let absent = trafficlog(&sandbox, "t.pcapng", &["--raw=client", "--connection=2"]);
+
+    assert_eq!(silent.clean(), "");
+    assert_eq!(
+        absent.failed_with_one_line(),
+        "t.pcapng: no bytes of a connection 0000002"
+    );
+}
+
 /// Captures (decided): packets may be cut to the snap length, or be lost.
 #[test]
 fn bytes_that_a_capture_lacks_are_told() {

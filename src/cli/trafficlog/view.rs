@@ -17,7 +17,7 @@ pub(super) struct View<W: Write> {
     connection: Option<u64>,
     /// The connection whose blocks were written last.
     shown: Option<u64>,
-    /// Whether any block was written.
+    /// Whether there was any block of what is wanted, of either side.
     found: bool,
     findings: Findings,
     /// Where lines are put together.
@@ -77,17 +77,14 @@ impl<W: Write> View<W> {
         if self.connection.is_some() && self.connection != number {
             return Ok(());
         }
+        self.found = true;
         match self.manner {
             Manner::Raw(side) if side != block.from => Ok(()),
             Manner::Raw(_) => {
-                self.found = true;
                 self.findings.missing += block.missing_before + block.missing_after;
                 self.to.write_all(block.bytes)
             }
-            Manner::Hex => {
-                self.found = true;
-                self.hex(block)
-            }
+            Manner::Hex => self.hex(block),
         }
     }
 
