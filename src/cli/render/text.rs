@@ -116,8 +116,8 @@ fn numbers_line(running: &RunningService) -> String {
     )
 }
 
-/// The access lists, if there are any: `  allow 3 filters (read 5m10s ago,
-/// refused 2), deny 1 filter (refused 0)`.
+/// The access lists, if there are any: `  deny 1 filter (refused 0), allow 3
+/// filters (read 5m10s ago, refused 2)`.
 fn lists_line(running: &RunningService, now: u64) -> String {
     let (_, numbers) = &running.snapshot.service.value;
     let sides = [
