@@ -244,3 +244,20 @@ fn usage_errors_say_what_is_needed() {
         "'--follow' belongs to 'trafficlog', not to 'throughput'"
     );
 }
+
+/// `--plot` (decided): a picture may go into a pipe, and nothing is read from
+/// that first.
+#[test]
+fn picture_may_go_into_a_pipe() {
+    let sandbox = Sandbox::new();
+    sandbox.write("maple.log", LOG);
+
+    let run = throughput(&sandbox, &["maple.log", "--plot", "/dev/stdout"]);
+
+    let text = run.clean();
+    assert!(text.starts_with("maple.log: 3 exchanges"), "{run:#?}");
+    assert!(
+        text.contains("\n<svg ") && text.ends_with("</svg>\n"),
+        "{run:#?}"
+    );
+}

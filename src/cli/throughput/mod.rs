@@ -123,6 +123,10 @@ fn check_begin(name: &str, bytes: &[u8]) -> Outcome {
 /// `--plot LOG` for `--plot PICTURE LOG`.
 fn check_target(path: &Path) -> Outcome {
     let name = path.display().to_string();
+    // A pipe or a terminal has nothing to lose, and would be waited for.
+    if fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir()) {
+        return Ok(());
+    }
     let mut begin = [0; 5];
     let read = match fs::File::open(path) {
         Ok(mut file) => file.read(&mut begin),
