@@ -275,7 +275,8 @@ impl<'a> Segment<'a> {
         }
         if distance > BACK {
             *next = Some(end);
-            return Arrival::default();
+            let missing = (1 << 32) - distance;
+            return Arrival { known: 0, missing };
         }
         if length + u64::from(fin) > distance {
             *next = Some(end);

@@ -218,6 +218,18 @@ fn bytes_that_are_missing_are_counted_and_none_is_given_twice() {
 }
 
 #[test]
+fn gap_of_more_than_half_of_all_numbers_is_told() {
+    let mut file = File::new();
+    file.segment((BACKEND, CLIENT), "PA", 1, b"before");
+    file.segment((BACKEND, CLIENT), "PA", 7 + 3_000_000_000, b"after");
+
+    assert_eq!(
+        read(&[&file.bytes()])[1],
+        "B ? 192.0.2.7:5000 > 10.0.0.5:80: after -3000000000 -0"
+    );
+}
+
+#[test]
 fn unknown_blocks_are_passed_over_in_silence() {
     let mut file = File::new();
     file.add(UnknownBlock::new(0x0bad, 0, b"what is this"));
