@@ -12,6 +12,7 @@ use crate::telemetry::level::Level;
 use crate::telemetry::repeats::Subject;
 
 mod connections;
+mod programs;
 mod record;
 mod trouble;
 mod words;

@@ -4,6 +4,7 @@
 use std::fmt::Arguments;
 
 use super::Say;
+use super::programs::describe_programs;
 use super::words::{At, Plain};
 use crate::base::event::{AtBackend, Event, InService};
 use crate::telemetry::level::Level;
@@ -32,32 +33,6 @@ pub(super) fn describe_trouble(event: &Event<'_>, say: &mut Say<'_>) {
         Event::CannotAccept { service, error } => {
             let text = format_args!("{}: cannot accept: {}", service.name, Plain(error));
             of(Error, service, "accept", text);
-        }
-        Event::HandlerFailed { service, reason } => {
-            let text = format_args!("{}: handler: {reason}, using roundrobin", service.name);
-            let subject = Subject {
-                reason,
-                ..in_service(service, "handler")
-            };
-            say(Warning, Some(subject), text);
-        }
-        Event::HelperEnded {
-            service,
-            role,
-            reason,
-            pause,
-        } => {
-            let (name, seconds) = (service.name, pause.as_secs_f64());
-            let text = format_args!("{name}: {role}: {reason}, started again in {seconds} s");
-            of(Warning, service, role, text);
-        }
-        Event::HelperBehind { service, role } => {
-            let text = format_args!("{}: {role} does not read, lines dropped", service.name);
-            of(Warning, service, "helper behind", text);
-        }
-        Event::HooksAbandoned { hooks } => {
-            let text = format_args!("{hooks} hooks dropped by the stop");
-            say(Warning, None, text);
         }
         Event::Fault { what } => {
             let subject = Subject {
@@ -93,27 +68,6 @@ fn describe_backend_trouble(event: &Event<'_>, say: &mut Say<'_>) {
             let text = format_args!("{name}: cannot connect from here: {error}");
             at(Level::Error, backend, "own side", text);
         }
-        Event::HookOverdue {
-            backend,
-            hook,
-            limit,
-        } => {
-            let seconds = limit.as_secs_f64();
-            let text = format_args!("{}: {hook} over {seconds} s, terminated", At(backend));
-            at(Level::Warning, backend, "hook overdue", text);
-        }
-        Event::HookDropped { backend, hook } => {
-            let text = format_args!("{}: hook queue full, {hook} dropped", At(backend));
-            at(Level::Warning, backend, "hook dropped", text);
-        }
-        Event::HookNotRun {
-            backend,
-            hook,
-            error,
-        } => {
-            let text = format_args!("{}: cannot run {hook}: {}", At(backend), Plain(error));
-            at(Level::Error, backend, "hook not run", text);
-        }
         Event::LogNotOpened {
             backend,
             file,
@@ -130,11 +84,11 @@ fn describe_backend_trouble(event: &Event<'_>, say: &mut Say<'_>) {
             let text = format_args!("{}: blocks not logged in {file}: {reason}", At(backend));
             at(Level::Warning, backend, "log dropped", text);
         }
-        _ => {}
+        _ => describe_programs(event, say),
     }
 }
 
-fn in_service(service: &InService<'_>, kind: &'static str) -> Subject {
+pub(super) fn in_service(service: &InService<'_>, kind: &'static str) -> Subject {
     Subject {
         service: Some(service.name.clone()),
         kind,
@@ -142,7 +96,7 @@ fn in_service(service: &InService<'_>, kind: &'static str) -> Subject {
     }
 }
 
-fn at_backend(backend: &AtBackend<'_>, kind: &'static str) -> Subject {
+pub(super) fn at_backend(backend: &AtBackend<'_>, kind: &'static str) -> Subject {
     Subject {
         service: Some(backend.service.clone()),
         backend: Some(backend.name.clone()),
