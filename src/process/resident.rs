@@ -82,6 +82,9 @@ struct Shared {
     state: Mutex<State>,
     more: Notify,
     dropped: AtomicU64,
+    /// Never begins anew: late answers must not meet the questions of another
+    /// life of the program.
+    last_id: AtomicU64,
 }
 
 #[derive(Default)]
@@ -90,7 +93,6 @@ struct State {
     queue: VecDeque<Vec<u8>>,
     /// Bytes in `queue`.
     queued: usize,
-    last_id: u64,
     open: HashMap<u64, Reply>,
 }
 
@@ -108,6 +110,7 @@ impl Resident {
             }),
             more: Notify::new(),
             dropped: AtomicU64::new(0),
+            last_id: AtomicU64::new(0),
         });
         let supervised = Arc::clone(&shared);
         runtime.spawn(supervise(supervised, end, patience));
@@ -130,10 +133,12 @@ impl Resident {
     pub fn ask(&self, line: impl FnOnce(u64) -> Vec<u8>, wake: Wake) -> Question {
         let shared = &self.0.shared;
         let (question, reply) = question(wake);
+        let id = shared.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        // Before the lock: who makes the line may wait for somebody who is
+        // about to tell something.
+        let line = line(id);
         let mut state = shared.lock();
-        state.last_id += 1;
-        let id = state.last_id;
-        match state.push(line(id)) {
+        match state.push(line) {
             Ok(()) => {
                 state.forget_withdrawn();
                 state.open.insert(id, reply);
@@ -177,10 +182,6 @@ impl Shared {
     /// Empties everything that concerned the program that has gone.
     fn away(&self) {
         let state = std::mem::take(&mut *self.lock());
-        let mut fresh = self.lock();
-        // Late answers must not meet the questions of the next one.
-        fresh.last_id = state.last_id;
-        drop(fresh);
         let lost = state.queue.len() as u64;
         self.dropped.fetch_add(lost, Ordering::Relaxed);
         // Dropping the open questions answers them.

@@ -88,6 +88,30 @@ fn questions_are_answered_in_any_order() {
 }
 
 #[test]
+fn who_puts_a_question_together_may_tell_something_meanwhile() {
+    let (resident, _, _runner) = resident("read hello; read told; read id x; echo $id $told; cat");
+    let (done, result) = mpsc::channel();
+
+    // As a service does it: the state of its back ends is under a lock, and a
+    // change of that state is told under it.
+    std::thread::spawn(move || {
+        let (told, hear) = mpsc::channel();
+        let wake = Box::new(move || told.send(()).unwrap_or_default());
+        let question = resident.ask(
+            |id| {
+                resident.tell(b"news".to_vec());
+                format!("{id} x").into_bytes()
+            },
+            wake,
+        );
+        let _ = done.send(answer_of((question, hear)));
+    });
+
+    let answer = result.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(answer, Ok(b"news".to_vec()));
+}
+
+#[test]
 fn greeting_comes_first_and_lines_keep_their_order() {
     let around = tempfile::tempdir().unwrap();
     let log = around.path().join("log");
