@@ -73,8 +73,10 @@ async fn run(
     if place.is_none() {
         return reply.answer(Err(Fault::TimedOut));
     }
-    let Ok(mut program) = Program::start(line, account, Streams::Output) else {
-        return reply.answer(Err(Fault::NotStarted));
+    let mut program = match Program::start(line, account, Streams::Output) {
+        // A daemon that ends does not run this to its end.
+        Ok(program) => program.ended_by(Signal::SIGKILL),
+        Err(_) => return reply.answer(Err(Fault::NotStarted)),
     };
     let answer = tokio::select! {
         answer = timeout_at(deadline, read(&mut program)) => {
@@ -82,7 +84,7 @@ async fn run(
         }
         () = reply.withdrawn() => Err(Fault::TimedOut),
     };
-    // Harmless for one that has ended; what else is in its group goes with it.
+    // Whoever it started goes with it, unless it has ended by itself.
     program.signal(Signal::SIGKILL);
     reply.answer(answer);
     // The place is kept until the process is gone, so that it is reaped and
@@ -177,7 +179,8 @@ mod tests {
             ("printf '  birch \\t\\r\\nmaple\\n'", "birch"),
             ("printf birch", "birch"),
             ("true", ""),
-            ("echo birch; sleep 1000 & exit 0", "birch"),
+            // Whom it leaves behind is not waited for.
+            ("echo birch; (sleep 3; :) & exit 0", "birch"),
         ] {
             assert_eq!(answer(line, DEADLINE), Ok(expected.into()), "{line}");
         }
@@ -209,10 +212,34 @@ mod tests {
             Err(Fault::TimedOut)
         );
 
-        let sleeper = std::fs::read_to_string(alive).unwrap();
-        let process = format!("/proc/{}/stat", sleeper.trim());
+        await_end(std::fs::read_to_string(alive).unwrap().trim());
+    }
+
+    #[test]
+    fn handler_does_not_outlive_the_thread_of_programs() {
+        let around = tempfile::tempdir().unwrap();
+        let alive = around.path().join("alive");
+        let line = format!("echo $$ > {}; sleep 1000; true", alive.display());
+        let runner = Runner::start().unwrap();
+        let handlers = Handlers::new(runner.handle().clone(), DEADLINE);
+        let question = handlers.ask(line.into_bytes(), None, Box::new(|| ()));
         let begun = std::time::Instant::now();
-        // A zombie of it may wait for init for a moment.
+        let written = || std::fs::read_to_string(&alive).is_ok_and(|text| text.ends_with('\n'));
+        while !written() {
+            assert!(begun.elapsed() < DEADLINE, "it does not run");
+            std::thread::yield_now();
+        }
+
+        drop(runner);
+
+        assert_eq!(question.answer(), Some(Err(Fault::NotRunning)));
+        await_end(std::fs::read_to_string(alive).unwrap().trim());
+    }
+
+    /// Waits until the process is gone, or nothing but a zombie.
+    fn await_end(process: &str) {
+        let process = format!("/proc/{process}/stat");
+        let begun = std::time::Instant::now();
         while std::fs::read_to_string(&process).is_ok_and(|stat| !stat.contains(") Z ")) {
             assert!(begun.elapsed() < DEADLINE, "{process} lives");
             std::thread::yield_now();

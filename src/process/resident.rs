@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::runtime::Handle;
@@ -258,7 +259,9 @@ async fn live(
     let line = owner.command_line();
     let started = Program::start(&line, owner.account(), Streams::InputAndOutput);
     let mut program = match started {
-        Ok(program) => program,
+        // A daemon that ends without dismissing it, as after a start that
+        // failed, does not leave it behind.
+        Ok(program) => program.ended_by(Signal::SIGTERM),
         Err(error) => return Some(format!("cannot be started: {error}")),
     };
     let (Some(input), Some(output)) = (program.take_input(), program.take_output()) else {
@@ -277,6 +280,8 @@ async fn live(
             status = program.ended() => return Some(how_it_ended(status)),
         }
     };
+    // Nobody is to wait for answers while it takes its leave.
+    shared.away();
     // Both streams are closed by now, which is the polite way to say good-bye.
     if parting != Parting::Flooded
         && let Ok(status) = timeout(patience, program.ended()).await

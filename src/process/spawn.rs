@@ -44,6 +44,7 @@ pub enum Streams {
 pub struct Program {
     child: Child,
     group: Option<Pid>,
+    at_drop: Option<Signal>,
 }
 
 impl Program {
@@ -76,7 +77,15 @@ impl Program {
         Ok(Self {
             child,
             group: group.map(Pid::from_raw),
+            at_drop: None,
         })
+    }
+
+    /// Has it end with its owner: its group gets `number` if this is dropped
+    /// before its end was seen. Otherwise it lives on.
+    pub fn ended_by(mut self, number: Signal) -> Self {
+        self.at_drop = Some(number);
+        self
     }
 
     /// Its standard input, once.
@@ -129,6 +138,14 @@ impl Program {
         let _ = self.ended().await;
         while self.group.is_some_and(|group| killpg(group, None).is_ok()) {
             sleep(GROUP_PAUSE).await;
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Some(number) = self.at_drop {
+            self.signal(number);
         }
     }
 }

@@ -42,13 +42,17 @@ impl ResidentOwner for Owner {
 
 /// A resident program of `line`, and what its owner hears.
 fn resident(line: &str) -> (Resident, mpsc::Receiver<String>, Runner) {
+    patient(line, Duration::from_millis(300))
+}
+
+fn patient(line: &str, patience: Duration) -> (Resident, mpsc::Receiver<String>, Runner) {
     let runner = Runner::start().unwrap();
     let (told, heard) = mpsc::channel();
     let owner = Box::new(Owner {
         line: line.to_owned(),
         told: Mutex::new(told),
     });
-    let resident = Resident::start(runner.handle(), owner, Duration::from_millis(300));
+    let resident = Resident::start(runner.handle(), owner, patience);
     until("it runs", || resident.0.shared.lock().running);
     (resident, heard, runner)
 }
@@ -147,6 +151,33 @@ fn program_that_is_away_costs_nobody_time() {
 
     // It may just have been started again; then its end is the answer.
     assert_eq!(answer_of(ask(&resident, "x")), Err(Fault::NotRunning));
+}
+
+#[test]
+fn program_that_has_closed_a_stream_is_away_while_it_takes_its_time_to_end() {
+    let (resident, _, _runner) = patient("exec sleep 1000 >&-", 3 * DEADLINE);
+
+    let answer = answer_of(ask(&resident, "x"));
+
+    assert_eq!(answer, Err(Fault::NotRunning));
+}
+
+#[test]
+fn program_does_not_outlive_the_thread_of_programs() {
+    let around = tempfile::tempdir().unwrap();
+    let pid = around.path().join("pid");
+    let line = format!("echo $$ > {}; exec sleep 1000", pid.display());
+    let (_resident, _, runner) = resident(&line);
+    until("it is up", || {
+        fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n'))
+    });
+    let stat = format!("/proc/{}/stat", fs::read_to_string(&pid).unwrap().trim());
+
+    drop(runner);
+
+    until("it is gone, or nothing but a zombie", || {
+        !fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "))
+    });
 }
 
 #[test]
