@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 
 use crate::harness::{Backend, Client, Level, Proxy, Sandbox, Setup, pace, root_only, until};
@@ -298,6 +299,35 @@ fn a_stop_does_not_wait_long_for_hooks_and_says_what_it_drops() {
     proxy.await_idle();
 
     proxy.stop();
+
+    let syslog = &proxy.sandbox().syslog;
+    syslog.await_exactly(Level::Warning, "3 hooks dropped by the stop");
+    barrier.release(3);
+    until("the running ones end by themselves", || {
+        proxy.sandbox().processes().is_empty()
+    });
+}
+
+/// 2.6 (decided): an order that comes while hooks wait cuts that short, too.
+#[test]
+fn more_signals_cut_the_wait_for_hooks_short() {
+    let maple = Backend::banner("maple");
+    let mut setup = Setup::new("");
+    let mut barrier = Barrier::new(setup.sandbox());
+    let hooks = format!("onstart {}; onend true;", barrier.wait());
+    let proxy = setup
+        .backend("maple", maple.server(), &hooks)
+        .limit("stop_hooks", 600.0)
+        .start();
+    let daemon = proxy.process();
+    proxy.visits(3);
+    proxy.await_idle();
+    // The first of several begins the stop, the second may find it with its
+    // connections; none but a later one meets the wait for hooks.
+    until("it waits no longer", || {
+        daemon.signal(Signal::SIGTERM);
+        !daemon.is_alive()
+    });
 
     let syslog = &proxy.sandbox().syslog;
     syslog.await_exactly(Level::Warning, "3 hooks dropped by the stop");

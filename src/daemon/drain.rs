@@ -1,13 +1,16 @@
 //! The end of a daemon: listeners closed, connections drained, traces removed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::orders::Stop;
 use super::{Daemon, remove_segments};
-use crate::process::signals::Signal;
+use crate::process::signals::{Signal, Signals};
 use crate::relay::host::Order;
+use crate::service::running::RunningService;
 use crate::service::worker::Report;
 use crate::status::snapshot::Phase;
 
@@ -148,10 +151,9 @@ impl Daemon {
     }
 
     /// Removes every trace: segments and control socket.
-    async fn finish(self, progress: &Progress) {
-        // Orders that come now are answered at once, and not waited for.
-        drop(self.orders);
-        self.outside.end(&*self.sink).await;
+    async fn finish(mut self, progress: &Progress) {
+        let hurry = hurry(self.orders, &mut self.signals, &self.services);
+        self.outside.end(&*self.sink, hurry).await;
         for service in &self.services {
             service.table().remove_segment();
             service.announce_stopped(&*self.sink);
@@ -165,6 +167,29 @@ impl Daemon {
         if let Some(logs) = self.logs {
             // What is not written by then is not waited for.
             logs.finish();
+        }
+    }
+}
+
+/// Waits for one more order to stop, which finds everything closed. Once this
+/// is over or dropped, those that still come are answered at once.
+async fn hurry(
+    mut orders: UnboundedReceiver<Stop>,
+    signals: &mut Signals,
+    services: &[Arc<RunningService>],
+) {
+    loop {
+        tokio::select! {
+            order = orders.recv() => {
+                if order.is_some_and(|stop| stop.release) {
+                    remove_segments(services);
+                }
+                return;
+            }
+            signal = signals.next() => match signal {
+                Signal::Terminate | Signal::Interrupt => return,
+                Signal::Hangup => {}
+            }
         }
     }
 }

@@ -104,15 +104,18 @@ impl Outside {
         }
     }
 
-    /// Ends the programs: hooks that wait get some time to begin, resident
-    /// programs to end by themselves.
-    pub(super) async fn end(&self, sink: &dyn EventSink) {
+    /// Ends the programs: hooks that wait get some time to begin, but not once
+    /// `hurry` is over; resident programs some to end by themselves.
+    pub(super) async fn end(&self, sink: &dyn EventSink, hurry: impl Future<Output = ()>) {
         let Some(programs) = &self.programs else {
             return;
         };
         let hooks = async {
-            let emptied = programs.hooks.emptied();
-            let _ = tokio::time::timeout(self.limits.stop_hooks, emptied).await;
+            tokio::select! {
+                () = programs.hooks.emptied() => {}
+                () = tokio::time::sleep(self.limits.stop_hooks) => {}
+                () = hurry => {}
+            }
             let hooks = programs.hooks.abandon();
             if hooks > 0 {
                 sink.emit(&Event::HooksAbandoned { hooks });
