@@ -1,6 +1,7 @@
 //! Programs that stay: `externalhandler persistent` and `onevents`, ours.
 
 use std::path::PathBuf;
+use std::thread::ScopedJoinHandle;
 
 use serde_json::Value;
 
@@ -282,6 +283,30 @@ fn one_process_answers_and_hears_where_both_directives_have_the_same_command() {
         .map(|kind| lines_of(&proxy, kind).len())
         .to_vec();
     assert_eq!(kinds, [1, 1, 1, 1]);
+}
+
+/// Ours (decided): states change and are told while workers ask.
+#[test]
+fn one_process_for_both_holds_up_neither_orders_nor_clients() {
+    let trees = Trees::new();
+    let more = "onevents sh ./stay; handlertimeout 20000;";
+    let setup = chosen_by(&trees, "echo \"$id cedar\"", more);
+    let proxy = setup.flags(["-w", "4"]).start();
+    let mut orders = 0;
+
+    std::thread::scope(|scope| {
+        let visits = || assert_eq!(proxy.visits(250), ["cedar"; 250]);
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(visits)).collect();
+        while !clients.iter().all(ScopedJoinHandle::is_finished) {
+            proxy.tell("birch", "down");
+            proxy.tell("birch", "up");
+            orders += 2;
+        }
+    });
+
+    until("all orders are told", || {
+        lines_of(&proxy, "state").len() == orders
+    });
 }
 
 /// Ours (decided): the end of input is the order to end.
