@@ -45,7 +45,8 @@ mod segment;
 pub(crate) use places::{Listeners, Places, listen, listen_beside};
 
 use build::{
-    begin_upkeep, bind_control, make_services, open_log, remove_segments, shared, start_workers,
+    begin_upkeep, bind_control, descriptors, make_services, open_log, remove_segments, shared,
+    start_workers,
 };
 use programs::Outside;
 use reload::Reload;
@@ -199,9 +200,11 @@ impl Daemon {
         let log: Arc<dyn EventSink> = Arc::new(open_log(options)?);
         let logs = logs::start(config, options, &log)?;
         let (control, socket) = bind_control(options)?;
+        // Before programs are started, which would be counted twice.
+        let descriptors = descriptors(config, options, &logs)?;
         let outside = Outside::start(config, options, &log)?;
         let sink = outside.witness(config, log);
-        let shared = shared(config, options, Arc::clone(&sink), &logs)?;
+        let shared = shared(options, descriptors, Arc::clone(&sink), &logs);
         let shared = Arc::new(shared);
         let services = make_services(config, &shared, &outside, &socket)?;
         let (report, reports) = mpsc::unbounded_channel();

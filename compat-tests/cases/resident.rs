@@ -285,6 +285,35 @@ fn one_process_answers_and_hears_where_both_directives_have_the_same_command() {
     assert_eq!(kinds, [1, 1, 1, 1]);
 }
 
+/// 2.6 (decided): what programs take is counted once, before any is started.
+#[test]
+fn programs_take_their_share_of_a_small_number_of_descriptors() {
+    let trees = Trees::new();
+    let limited = |limit: &str| {
+        let limits = format!("ulimit -n {limit}; exec \"$@\"");
+        let setup = chosen_by(&trees, "echo \"$id birch\"", "onevents sh ./stay again;");
+        setup
+            .flags(["-w", "2"])
+            .wrap(["sh", "-c", &limits, "sh"])
+            .write()
+    };
+    let proxy = limited("40");
+
+    let run = proxy.run(["start"]);
+
+    let (_, advice) = run.failed().split_once("at least ").expect("an advice");
+    let enough: String = advice.chars().take_while(char::is_ascii_digit).collect();
+    assert_eq!(heard(&proxy), Vec::<String>::new(), "none was started");
+    let proxy = limited(&enough);
+    proxy.start();
+    assert_eq!(proxy.visit(), "birch");
+    let few: u32 = enough.parse().unwrap();
+    assert!(
+        few < 100,
+        "{few} for two programs, no hook, and no other handler"
+    );
+}
+
 /// Ours (decided): states change and are told while workers ask.
 #[test]
 fn one_process_for_both_holds_up_neither_orders_nor_clients() {

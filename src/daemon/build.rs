@@ -63,13 +63,12 @@ pub(super) fn bind_control(options: &Options) -> Result<(ControlServer, String),
     Ok((server, shown))
 }
 
-/// What all services share.
-pub(super) fn shared(
+/// The descriptors that are left for connections.
+pub(super) fn descriptors(
     config: &Config,
     options: &Options,
-    sink: Arc<dyn EventSink>,
     logs: &Option<Arc<BlockLogs>>,
-) -> Result<Shared, RunError> {
+) -> Result<Descriptors, RunError> {
     let limit = identity::raise_descriptor_limit()?;
     let for_logs = logs.as_ref().map_or(0, |logs| logs.descriptors());
     let to_come = config.services.len()
@@ -77,14 +76,24 @@ pub(super) fn shared(
         + programs::descriptors(config)
         + for_logs;
     let open = (identity::open_descriptors() + to_come) as u64;
-    if limit < Descriptors::needed(open) {
-        let needed = Descriptors::needed(open);
+    let needed = Descriptors::needed(open);
+    if limit < needed {
         return Err(RunError::TooFewDescriptors { limit, needed });
     }
-    Ok(Shared {
+    Ok(Descriptors::new(limit, open))
+}
+
+/// What all services share.
+pub(super) fn shared(
+    options: &Options,
+    descriptors: Descriptors,
+    sink: Arc<dyn EventSink>,
+    logs: &Option<Arc<BlockLogs>>,
+) -> Shared {
+    Shared {
         limits: options.limits,
         connections: Default::default(),
-        descriptors: Arc::new(Descriptors::new(limit, open)),
+        descriptors: Arc::new(descriptors),
         resolver: Arc::new(Resolver::new(
             options.dns_ttl,
             options.limits.connect,
@@ -97,7 +106,7 @@ pub(super) fn shared(
         verbose: options.verbose,
         records: options.records,
         seed: Moment::now().unix ^ u64::from(std::process::id()).rotate_left(32),
-    })
+    }
 }
 
 pub(super) fn make_services(

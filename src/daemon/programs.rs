@@ -10,14 +10,16 @@ use crate::base::clock::Clock;
 use crate::base::event::{Event, EventSink};
 use crate::base::limits::{HOOKS_RUNNING, Limits};
 use crate::base::name::ServiceName;
-use crate::config::model::{Config, Service};
+use crate::config::model::{Config, HandlerKind, Service};
 use crate::process::account::Account;
 use crate::process::handler::{HANDLERS_RUNNING, Handlers};
 use crate::process::hooks::{HookLimits, HookQueue};
 use crate::process::identity;
 use crate::process::resident::{self, Resident};
 use crate::process::runner::{self, Runner};
-use crate::service::programs::{Ingredients, Machine, Programs, Residents, account, uses_programs};
+use crate::service::programs::{
+    Ingredients, Machine, Programs, Residents, account, uses_hooks, uses_programs,
+};
 use crate::telemetry::story;
 
 /// What one running hook takes: the handle of its process.
@@ -162,18 +164,26 @@ pub(super) fn descriptors(config: &Config) -> usize {
     if !services().any(uses_programs) {
         return 0;
     }
+    let answers = |service: &Service, kind| {
+        let handler = service.handler.as_ref();
+        handler.is_some_and(|handler| handler.kind == kind)
+    };
     let resident = |service: &Service| {
-        let persistent = service.handler.is_some();
-        usize::from(persistent) + usize::from(service.on_events.is_some())
+        usize::from(answers(service, HandlerKind::Persistent))
+            + usize::from(service.on_events.is_some())
     };
     let residents: usize = services().map(resident).sum();
-    let handlers = match services().any(|service| service.handler.is_some()) {
+    let hooks = match services().any(uses_hooks) {
+        true => HOOKS_RUNNING * DESCRIPTORS_OF_A_HOOK,
+        false => 0,
+    };
+    let handlers = match services().any(|service| answers(service, HandlerKind::Classic)) {
         true => HANDLERS_RUNNING * DESCRIPTORS_OF_A_HANDLER,
         false => 0,
     };
     runner::DESCRIPTORS
         + DESCRIPTORS_OF_A_START
-        + HOOKS_RUNNING * DESCRIPTORS_OF_A_HOOK
+        + hooks
         + handlers
         + residents * resident::DESCRIPTORS
 }

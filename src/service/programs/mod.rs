@@ -52,10 +52,15 @@ pub struct Machine {
 
 /// Whether a service runs any external program.
 pub fn uses_programs(service: &model::Service) -> bool {
-    let hooks = |backend: &model::Backend| {
+    service.handler.is_some() || service.on_events.is_some() || uses_hooks(service)
+}
+
+/// Whether a back end of a service has a hook.
+pub fn uses_hooks(service: &model::Service) -> bool {
+    let mut backends = service.backends.iter();
+    backends.any(|backend| {
         backend.on_start.is_some() || backend.on_end.is_some() || backend.on_fail.is_some()
-    };
-    service.handler.is_some() || service.on_events.is_some() || service.backends.iter().any(hooks)
+    })
 }
 
 /// The account that the programs of a service run as; `None` = the daemon's own.
