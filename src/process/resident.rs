@@ -74,8 +74,8 @@ pub struct Resident(Arc<Handset>);
 /// What is kept outside of the thread of programs.
 struct Handset {
     shared: Arc<Shared>,
-    /// A change or the end of it dismisses the program.
-    living: watch::Sender<()>,
+    /// `true`, or the end of it, dismisses the program.
+    living: watch::Sender<bool>,
 }
 
 struct Shared {
@@ -101,7 +101,7 @@ impl Resident {
     /// Starts the program on `runtime` and keeps it alive; at the end it gets
     /// `patience` twice: to end by itself, and after SIGTERM.
     pub fn start(runtime: &Handle, owner: Box<dyn ResidentOwner>, patience: Duration) -> Self {
-        let (living, end) = watch::channel(());
+        let (living, end) = watch::channel(false);
         let shared = Arc::new(Shared {
             owner,
             // What it is told before it was started reaches it all the same.
@@ -158,7 +158,7 @@ impl Resident {
     /// Ends the program, after it was told what waits, and waits until it has
     /// gone. It is not started again.
     pub async fn dismiss(&self) {
-        self.0.living.send_replace(());
+        self.0.living.send_replace(true);
         self.0.living.closed().await;
     }
 
@@ -230,29 +230,42 @@ impl State {
     }
 }
 
-async fn supervise(shared: Arc<Shared>, mut end: watch::Receiver<()>, patience: Duration) {
+async fn supervise(shared: Arc<Shared>, mut end: watch::Receiver<bool>, patience: Duration) {
     let mut pause = FIRST_PAUSE;
     loop {
         let began = Instant::now();
         let reason = live(&shared, &mut end, patience).await;
         shared.away();
-        let Some(reason) = reason else { return };
+        // One that was dismissed may have ended before it was told everything.
+        let Some(reason) = reason.filter(|_| !is_over(&end)) else {
+            return;
+        };
         if began.elapsed() >= SOUND_LIFE {
             pause = FIRST_PAUSE;
         }
         shared.owner.ended(&reason, pause);
         // Only an end of the owner ends the wait early.
-        if timeout(pause, end.changed()).await.is_ok() {
+        if timeout(pause, over(&mut end)).await.is_ok() {
             return;
         }
         pause = (pause * 2).min(LAST_PAUSE);
     }
 }
 
+/// Whether the program was dismissed, or its owner has gone.
+fn is_over(end: &watch::Receiver<bool>) -> bool {
+    *end.borrow() || end.has_changed().is_err()
+}
+
+/// Waits for that. Safe to cancel.
+async fn over(end: &mut watch::Receiver<bool>) {
+    let _ = end.wait_for(|over| *over).await;
+}
+
 /// One life of the program: why it ended, `None` if its owner has gone.
 async fn live(
     shared: &Shared,
-    end: &mut watch::Receiver<()>,
+    end: &mut watch::Receiver<bool>,
     patience: Duration,
 ) -> Option<String> {
     let owner = &shared.owner;
@@ -325,7 +338,7 @@ async fn talk(
     shared: &Shared,
     mut input: ChildStdin,
     mut output: ChildStdout,
-    end: &mut watch::Receiver<()>,
+    end: &mut watch::Receiver<bool>,
     patience: Duration,
 ) -> Parting {
     let (mut out, mut sent) = (Vec::new(), 0);
@@ -343,7 +356,7 @@ async fn talk(
             return Parting::Dismissed;
         }
         tokio::select! {
-            _ = end.changed(), if dismissed_until.is_none() => {
+            () = over(end), if dismissed_until.is_none() => {
                 dismissed_until = Some(tokio::time::Instant::now() + patience);
             }
             () = until(dismissed_until) => return Parting::Dismissed,

@@ -225,6 +225,35 @@ fn dismissed_program_is_told_everything_first() {
 }
 
 #[test]
+fn program_that_ends_while_it_is_dismissed_is_not_started_again() {
+    let around = tempfile::tempdir().unwrap();
+    let (go, starts) = (around.path().join("go"), around.path().join("starts"));
+    let line = format!(
+        "echo >> {}; while [ ! -e {} ]; do sleep 0.02; done",
+        starts.display(),
+        go.display()
+    );
+    let (resident, heard, runner) = patient(&line, 3 * DEADLINE);
+    // More than a pipe holds, so that there is still something to tell.
+    for _ in 0..10 {
+        resident.tell(vec![b'x'; 50_000]);
+    }
+    resident.0.living.send_replace(true);
+    // Whoever was woken by that has his turn before this.
+    let turn = runner.handle().spawn(async {});
+    until("it is noticed", || turn.is_finished());
+
+    fs::write(&go, "").unwrap();
+
+    let dismissed = runner
+        .handle()
+        .spawn(async move { resident.dismiss().await });
+    until("it is dismissed", || dismissed.is_finished());
+    assert_eq!(fs::read_to_string(&starts).unwrap(), "\n");
+    assert_eq!(heard.try_recv().ok(), None, "nothing is said of it");
+}
+
+#[test]
 fn end_of_the_owner_ends_the_program_by_the_end_of_its_input() {
     let around = tempfile::tempdir().unwrap();
     let log = around.path().join("log");
