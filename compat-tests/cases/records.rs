@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cases::Trees;
-use crate::harness::{Backend, Level, Proxy, Setup, until};
+use crate::harness::{Backend, Blackhole, Level, Proxy, Setup, until};
 
 /// The records that were logged so far.
 fn records(proxy: &Proxy) -> Vec<Value> {
@@ -117,6 +117,50 @@ fn a_record_says_who_chose_and_who_reset() {
         {"backend": "cedar", "why": "down", "score": null},
     ]);
     assert_eq!(record["passed_over"], passed_over);
+    assert_eq!(
+        (&record["ended_by"], &record["how"]),
+        (&json!("client"), &json!("reset"))
+    );
+}
+
+/// Ours (decided): a back end that has not answered yet has served nobody.
+#[test]
+fn a_record_tells_which_backend_was_given_up() {
+    let maple = Blackhole::new();
+    let proxy = Setup::new("")
+        .backend("maple", maple.server(), "")
+        .flags(["-A", "json"])
+        .limit("failover", 0.3)
+        .start();
+
+    proxy.connect().assert_closed_without_data();
+
+    let record = await_record(&proxy);
+    assert_eq!(record["backend"], Value::Null, "{record:#}");
+    assert_eq!(record["how"], "no back end");
+    assert_eq!(
+        record["tries"],
+        json!([{"backend": "maple", "reason": "given up"}])
+    );
+    assert!(record["wait"].is_number(), "{record:#}");
+}
+
+/// Ours (decided): nothing is said of what did not happen.
+#[test]
+fn a_record_of_a_client_that_leaves_its_handler_has_no_choice() {
+    let trees = Trees::new();
+    let proxy = trees
+        .behind("dispatchmode externalhandler sleep 1000;")
+        .flags(["-A", "json"])
+        .start();
+
+    proxy.connect().reset();
+
+    let record = await_record(&proxy);
+    assert_eq!(record["tries"], json!([]));
+    for field in ["backend", "server", "chosen_by", "wait", "connect"] {
+        assert_eq!(record[field], Value::Null, "{field}: {record:#}");
+    }
     assert_eq!(
         (&record["ended_by"], &record["how"]),
         (&json!("client"), &json!("reset"))

@@ -32,6 +32,9 @@ pub(super) use choosing::with_port;
 use session::{Connecting, Step};
 pub use session::{ServiceAtWorker, Session};
 
+/// What a record says of a back end that might still have answered.
+const GIVEN_UP: &str = "given up";
+
 /// Decides for the clients of one worker.
 pub struct WorkerHost {
     shared: Arc<Shared>,
@@ -214,6 +217,7 @@ impl Host for WorkerHost {
             }
             AttemptFailure::OutOfTime => {
                 session.given_up = true;
+                session.note_failure(slot.backend(), GIVEN_UP);
                 slot.released(Released::NotHeldAgainst);
             }
         }
@@ -259,11 +263,15 @@ impl Host for WorkerHost {
             Abandoned::ClientReset => Released::Aborted,
             Abandoned::Stopped => Released::NotHeldAgainst,
         };
-        match session.take_step() {
-            Step::Connecting(Connecting { slot, .. }) => slot.released(released),
-            Step::Looking(looking) => looking.slot.released(released),
+        let slot = match session.take_step() {
+            Step::Connecting(Connecting { slot, .. }) => Some(slot),
+            Step::Looking(looking) => Some(looking.slot),
             // An answer that nobody waits for any more is withdrawn.
-            Step::Choosing | Step::Asking(_) | Step::Serving { .. } => {}
+            Step::Choosing | Step::Asking(_) | Step::Serving { .. } => None,
+        };
+        if let Some(slot) = slot {
+            session.note_failure(slot.backend(), GIVEN_UP);
+            slot.released(released);
         }
         let fate = match why {
             Abandoned::Stopped => Fate::Stopped,

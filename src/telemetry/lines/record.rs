@@ -26,7 +26,7 @@ struct Line<'a> {
     tries: Vec<Try<'a>>,
     bytes_to_client: u64,
     bytes_to_backend: u64,
-    wait: f64,
+    wait: Option<f64>,
     connect: Option<f64>,
     first_byte: Option<f64>,
     seconds: f64,
@@ -55,6 +55,7 @@ pub(super) fn line(service: &InService<'_>, mode: &str, record: &ConnectionRecor
     };
     let (ended_by, how) = end(record.fate);
     let choice = record.choice.as_ref();
+    let chosen = choice.is_some() || !record.tries.is_empty();
     let passed_over = choice.map_or(&[][..], |choice| &choice.passed_over);
     let line = Line {
         time: record.accepted,
@@ -85,7 +86,7 @@ pub(super) fn line(service: &InService<'_>, mode: &str, record: &ConnectionRecor
             .collect(),
         bytes_to_client: transfer.map_or(0, |transfer| transfer.to_client),
         bytes_to_backend: transfer.map_or(0, |transfer| transfer.to_backend),
-        wait: seconds(record.wait),
+        wait: chosen.then(|| seconds(record.wait)),
         connect: record.server.map(|_| seconds(record.connect)),
         first_byte: transfer
             .and_then(|transfer| transfer.first_byte)
