@@ -237,11 +237,7 @@ impl Inner {
             state.waiting -= 1;
             state.running += 1;
             state.starting += 1;
-            let turn = Turn {
-                queue: Arc::clone(this),
-                chain,
-            };
-            this.runtime.spawn(run(turn, hook));
+            this.runtime.spawn(run(Arc::clone(this), chain, hook));
         }
     }
 
@@ -269,7 +265,9 @@ impl Inner {
     }
 }
 
-/// A hook's place among those that run; given back whatever happens.
+/// A hook's place among those that run; given back whatever happens once it
+/// has begun. Not before: a runtime that is ending drops a hook where it is
+/// handed over, under the lock that giving back needs.
 struct Turn {
     queue: Arc<Inner>,
     chain: Chain,
@@ -281,7 +279,8 @@ impl Drop for Turn {
     }
 }
 
-async fn run(turn: Turn, hook: Hook) {
+async fn run(queue: Arc<Inner>, chain: Chain, hook: Hook) {
+    let turn = Turn { queue, chain };
     let Hook { kind, line, owner } = hook;
     let limits = turn.queue.limits;
     let started = Program::start(&line, owner.account(), Streams::Nothing);

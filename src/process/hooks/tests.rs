@@ -262,3 +262,27 @@ fn thousands_of_hooks_leave_no_zombie() {
     // Other tests of this process have children too, but none of `sh` for long.
     assert!(zombies.count() < 8);
 }
+
+#[test]
+fn end_of_the_thread_of_programs_is_no_matter_of_what_waits() {
+    let rig = Rig::new(1, 100);
+    rig.queue.push(1, rig.waiting_for("pipe")).unwrap();
+    rig.queue
+        .push(2, rig.logging(HookKind::OnStart, "late"))
+        .unwrap();
+    let begun = std::time::Instant::now();
+    while rig.queue.0.lock().starting > 0 {
+        assert!(begun.elapsed() < DEADLINE, "the first does not begin");
+        std::thread::yield_now();
+    }
+    let runner = rig.runner;
+    let (done, ended) = mpsc::channel();
+
+    std::thread::spawn(move || {
+        drop(runner);
+        let _ = done.send(());
+    });
+
+    ended.recv_timeout(DEADLINE).unwrap();
+    fs::write(rig.around.path().join("pipe"), "go\n").unwrap();
+}
