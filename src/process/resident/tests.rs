@@ -1,5 +1,6 @@
 use std::fs;
 use std::sync::mpsc;
+use std::time::Instant;
 
 use super::*;
 use crate::process::question::Answer;

@@ -1,0 +1,197 @@
+//! The lives of a resident program: started, talked with, ended, started again.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::process::resident::Shared;
+use crate::process::resident::lines::{Answers, Heard};
+use crate::process::spawn::{Program, Streams};
+
+/// The first pause after an end; it doubles up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Who has lived so long has earned the first pause again.
+const SOUND_LIFE: Duration = Duration::from_secs(60);
+
+/// Keeps the program alive until it is dismissed, or its owner has gone.
+pub(super) async fn supervise(
+    shared: Arc<Shared>,
+    mut end: watch::Receiver<bool>,
+    patience: Duration,
+) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let began = Instant::now();
+        let reason = live(&shared, &mut end, patience).await;
+        shared.away();
+        // One that was dismissed may have ended before it was told everything.
+        let Some(reason) = reason.filter(|_| !is_over(&end)) else {
+            return;
+        };
+        if began.elapsed() >= SOUND_LIFE {
+            pause = FIRST_PAUSE;
+        }
+        shared.owner.ended(&reason, pause);
+        // Only an end of the owner ends the wait early.
+        if timeout(pause, over(&mut end)).await.is_ok() {
+            return;
+        }
+        pause = (pause * 2).min(LAST_PAUSE);
+    }
+}
+
+/// Whether the program was dismissed, or its owner has gone.
+fn is_over(end: &watch::Receiver<bool>) -> bool {
+    *end.borrow() || end.has_changed().is_err()
+}
+
+/// Waits for that. Safe to cancel.
+async fn over(end: &mut watch::Receiver<bool>) {
+    let _ = end.wait_for(|over| *over).await;
+}
+
+/// One life of the program: why it ended, `None` if its owner has gone.
+async fn live(
+    shared: &Shared,
+    end: &mut watch::Receiver<bool>,
+    patience: Duration,
+) -> Option<String> {
+    let owner = &shared.owner;
+    let line = owner.command_line();
+    let started = Program::start(&line, owner.account(), Streams::InputAndOutput);
+    let mut program = match started {
+        // A daemon that ends without dismissing it, as after a start that
+        // failed, does not leave it behind.
+        Ok(program) => program.ended_by(Signal::SIGTERM),
+        Err(error) => return Some(format!("cannot be started: {error}")),
+    };
+    let (Some(input), Some(output)) = (program.take_input(), program.take_output()) else {
+        return Some("cannot be started: no pipe".to_owned());
+    };
+    {
+        let mut state = shared.lock();
+        state.running = true;
+        state.greet(owner.greeting());
+    }
+    let parting = {
+        let talking = talk(shared, input, output, end, patience);
+        tokio::select! {
+            biased;
+            parting = talking => parting,
+            status = program.ended() => return Some(how_it_ended(status)),
+        }
+    };
+    // Nobody is to wait for answers while it takes its leave.
+    shared.away();
+    // Both streams are closed by now, which is the polite way to say good-bye.
+    if parting != Parting::Flooded
+        && let Ok(status) = timeout(patience, program.ended()).await
+    {
+        return (parting != Parting::Dismissed).then(|| how_it_ended(status));
+    }
+    program.terminate(patience).await;
+    match parting {
+        Parting::Dismissed => None,
+        Parting::Flooded => Some("flooded its output".to_owned()),
+        Parting::Closed => Some("closed its input or output".to_owned()),
+    }
+}
+
+/// Why there is nothing to talk about any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Parting {
+    /// Its owner has gone.
+    Dismissed,
+    /// It has closed a stream.
+    Closed,
+    /// It says too much that is no answer.
+    Flooded,
+}
+
+fn how_it_ended(status: io::Result<std::process::ExitStatus>) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match status {
+        Ok(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit status {code}"),
+            (None, Some(number)) => format!("ended by signal {number}"),
+            (None, None) => "ended".to_owned(),
+        },
+        Err(error) => format!("cannot be waited for: {error}"),
+    }
+}
+
+/// Feeds the program and hears it, until it closes a stream (then it ends, or
+/// is ended) or floods. When its owner goes, it is still told what waits.
+async fn talk(
+    shared: &Shared,
+    mut input: ChildStdin,
+    mut output: ChildStdout,
+    end: &mut watch::Receiver<bool>,
+    patience: Duration,
+) -> Parting {
+    let (mut out, mut sent) = (Vec::new(), 0);
+    let mut answers = Answers::default();
+    let mut chunk = vec![0; 16 * 1024];
+    let mut dismissed_until = None;
+    loop {
+        if sent == out.len() {
+            out.clear();
+            sent = 0;
+            shared.lock().take_lines(&mut out);
+        }
+        let all_told = sent == out.len();
+        if all_told && dismissed_until.is_some() {
+            return Parting::Dismissed;
+        }
+        tokio::select! {
+            () = over(end), if dismissed_until.is_none() => {
+                dismissed_until = Some(tokio::time::Instant::now() + patience);
+            }
+            () = until(dismissed_until) => return Parting::Dismissed,
+            written = input.write(&out[sent..]), if !all_told => match written {
+                Ok(count) => sent += count,
+                Err(_) => return Parting::Closed,
+            },
+            () = shared.more.notified(), if all_told => {}
+            read = output.read(&mut chunk) => match read {
+                Ok(0) | Err(_) => return Parting::Closed,
+                Ok(count) => {
+                    if !hear(shared, &mut answers, &chunk[..count]) {
+                        return Parting::Flooded;
+                    }
+                }
+            },
+        }
+    }
+}
+
+/// Waits until `moment`, for ever if there is none.
+async fn until(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Takes what the program says; whether it may go on.
+fn hear(shared: &Shared, answers: &mut Answers, bytes: &[u8]) -> bool {
+    answers.hear(bytes, |heard| {
+        let Heard { id, text } = heard;
+        let reply = shared.lock().open.remove(&id);
+        match reply {
+            Some(reply) => {
+                reply.answer(Ok(text.to_vec()));
+                true
+            }
+            None => false,
+        }
+    })
+}
