@@ -8,6 +8,9 @@ use crate::base::id::ConnectionId;
 use crate::base::name::BackendName;
 use crate::base::outcome::Transfer;
 
+/// The most vain tries that are kept: a line has to stay one.
+const MOST_TRIES: usize = 32;
+
 /// One client connection from its accept to its end.
 #[derive(Clone, Debug)]
 pub struct ConnectionRecord {
@@ -17,7 +20,7 @@ pub struct ConnectionRecord {
     pub client: ClientAddr,
     /// When it was accepted, in seconds since 1970.
     pub accepted: f64,
-    /// The back ends that were tried in vain, in order.
+    /// The back ends that were tried in vain, in order; the first 32.
     pub tries: Vec<Try>,
     /// How the last back end was chosen.
     pub choice: Option<Choice>,
@@ -121,7 +124,9 @@ impl ConnectionRecord {
     /// The chosen back end could not be reached.
     pub fn failed(&mut self, backend: BackendName, reason: &'static str) {
         self.choice = None;
-        self.tries.push(Try { backend, reason });
+        if self.tries.len() < MOST_TRIES {
+            self.tries.push(Try { backend, reason });
+        }
     }
 
     /// The chosen back end was connected now, at `server`.
