@@ -3,7 +3,7 @@
 use crate::config::ast::Span;
 use crate::config::diagnostic::Code;
 use crate::config::directives::Slot;
-use crate::config::draft::{BackendDraft, ServiceDraft};
+use crate::config::draft::{BackendDraft, ServiceDraft, Value};
 use crate::config::findings::{Finding, Findings};
 use crate::policy::dispatch::DispatchMode;
 
@@ -14,6 +14,7 @@ pub(super) fn check(service: &ServiceDraft, findings: &mut Findings) {
         return;
     };
     without_effect(service, mode, findings);
+    nobody_to_time(service, findings);
     if mode.uses_weight() {
         inverted_weights(service, findings);
     }
@@ -42,6 +43,21 @@ fn without_effect(service: &ServiceDraft, mode: DispatchMode, findings: &mut Fin
                 findings.push(Finding::new(Code::W04, setting.word, message));
             }
         }
+    }
+}
+
+/// W04: `handlertimeout` without a persistent handler.
+fn nobody_to_time(service: &ServiceDraft, findings: &mut Findings) {
+    let persistent = match service.settings.value(Slot::DispatchMode) {
+        Some(Value::Mode(_, Some(handler))) => handler.is_persistent(),
+        _ => false,
+    };
+    if let Some(setting) = service.settings.find(Slot::HandlerTimeout)
+        && !persistent
+    {
+        let message = "`handlertimeout` has no effect without `externalhandler persistent`; \
+                       a handler that is run for each client has 10 s";
+        findings.push(Finding::new(Code::W04, setting.word, message));
     }
 }
 
