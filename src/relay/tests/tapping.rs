@@ -148,23 +148,16 @@ fn side_that_does_not_read_holds_the_tapped_one_back() {
     let rig = Rig::start(script);
     let mut client = rig.client();
     let served = backend.accept();
-    served.set_nonblocking(true).unwrap();
+    let silence = std::time::Duration::from_millis(200);
+    served.set_write_timeout(Some(silence)).unwrap();
     let sent = pattern(64 * 1024 * 1024);
     let mut written = 0;
     // Until nothing has moved for a while, the kernel's buffers fill.
-    let mut idle = 0;
-    while idle < 200 {
-        match (&served).write(&sent[written..]) {
-            Ok(count) => (written, idle) = (written + count, 0),
-            Err(_) => {
-                idle += 1;
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
-        }
+    while let Ok(count) = (&served).write(&sent[written..]) {
+        written += count;
     }
     assert!(written < sent.len(), "nothing was held back");
     assert!(seen(&rig.diary, Origin::Backend).len() <= written);
-    served.set_nonblocking(false).unwrap();
     finish_writing(&served);
 
     assert!(read_all(&mut client) == sent[..written]);
