@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -137,17 +138,13 @@ async fn talk(
     end: &mut watch::Receiver<bool>,
     patience: Duration,
 ) -> Parting {
-    let (mut out, mut sent) = (Vec::new(), 0);
+    let mut out = Outgoing::new(shared);
     let mut answers = Answers::default();
     let mut chunk = vec![0; 16 * 1024];
     let mut dismissed_until = None;
     loop {
-        if sent == out.len() {
-            out.clear();
-            sent = 0;
-            shared.lock().take_lines(&mut out);
-        }
-        let all_told = sent == out.len();
+        out.refill();
+        let all_told = out.rest().is_empty();
         if all_told && dismissed_until.is_some() {
             return Parting::Dismissed;
         }
@@ -156,8 +153,8 @@ async fn talk(
                 dismissed_until = Some(tokio::time::Instant::now() + patience);
             }
             () = until(dismissed_until) => return Parting::Dismissed,
-            written = input.write(&out[sent..]), if !all_told => match written {
-                Ok(count) => sent += count,
+            written = input.write(out.rest()), if !all_told => match written {
+                Ok(count) => out.sent += count,
                 Err(_) => return Parting::Closed,
             },
             () = shared.more.notified(), if all_told => {}
@@ -170,6 +167,46 @@ async fn talk(
                 }
             },
         }
+    }
+}
+
+/// Lines on their way to the program. Those that it did not read to their end
+/// are counted as dropped.
+struct Outgoing<'a> {
+    shared: &'a Shared,
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl<'a> Outgoing<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            bytes: Vec::new(),
+            sent: 0,
+        }
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    /// Takes what waits, when everything before it was sent.
+    fn refill(&mut self) {
+        if self.rest().is_empty() {
+            self.bytes.clear();
+            self.sent = 0;
+            self.shared.lock().take_lines(&mut self.bytes);
+        }
+    }
+}
+
+impl Drop for Outgoing<'_> {
+    fn drop(&mut self) {
+        let lines = self.rest().iter().filter(|&&byte| byte == b'\n').count();
+        self.shared
+            .dropped
+            .fetch_add(lines as u64, Ordering::Relaxed);
     }
 }
 

@@ -200,6 +200,22 @@ fn program_that_does_not_read_loses_lines_and_keeps_nobody_waiting() {
 }
 
 #[test]
+fn line_that_a_program_dies_before_is_counted_as_dropped() {
+    let around = tempfile::tempdir().unwrap();
+    let barrier = around.path().join("barrier");
+    nix::unistd::mkfifo(&barrier, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let (resident, heard, _runner) = resident(&format!("read x < {}; exit 1", barrier.display()));
+    // More than its pipe holds, so that it stays half-way.
+    resident.tell(vec![b'x'; 200_000]);
+    until("it is on its way", || resident.0.shared.lock().queued == 0);
+
+    fs::write(&barrier, "go\n").unwrap();
+
+    heard.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(resident.dropped(), 1);
+}
+
+#[test]
 fn program_that_floods_is_killed_and_started_again() {
     let (_resident, heard, _runner) = resident("yes");
 
