@@ -119,7 +119,10 @@ impl Asker {
 
     fn ask(&self, wake: Wake) -> Question {
         match self {
-            Self::Classic(handlers, line) => handlers.ask(line.clone(), None::<Arc<_>>, wake),
+            Self::Classic(handlers, line) => {
+                let line = line.clone();
+                handlers.ask(|| line, None::<Arc<_>>, wake)
+            }
             Self::Persistent(resident) => resident.ask(request, wake),
         }
     }

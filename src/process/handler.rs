@@ -42,17 +42,24 @@ impl Handlers {
         }
     }
 
-    /// Runs `line` and calls `wake` when the answer is there. A question that
-    /// is dropped kills its handler.
+    /// Runs what `line` gives and calls `wake` when the answer is there. The
+    /// line is made at the moment of the run, which may be later: what it says
+    /// of back ends is to be fresh. A question that is dropped kills its
+    /// handler.
     ///
     /// Source: documented (the answer on standard output), the rest decided
     /// (7.5, 11.1, 11.3).
-    pub fn ask(&self, line: Vec<u8>, account: Option<Arc<Account>>, wake: Wake) -> Question {
+    pub fn ask(
+        &self,
+        line: impl FnOnce() -> Vec<u8> + Send + 'static,
+        account: Option<Arc<Account>>,
+        wake: Wake,
+    ) -> Question {
         let (question, reply) = question(wake);
         let places = Arc::clone(&self.places);
         let deadline = Instant::now() + self.limit;
         self.runtime.spawn(async move {
-            run(&places, &line, account.as_deref(), deadline, reply).await;
+            run(&places, line, account.as_deref(), deadline, reply).await;
         });
         question
     }
@@ -60,7 +67,7 @@ impl Handlers {
 
 async fn run(
     places: &Semaphore,
-    line: &[u8],
+    line: impl FnOnce() -> Vec<u8>,
     account: Option<&Account>,
     deadline: Instant,
     mut reply: Reply,
@@ -73,7 +80,7 @@ async fn run(
     if place.is_none() {
         return reply.answer(Err(Fault::TimedOut));
     }
-    let mut program = match Program::start(line, account, Streams::Output) {
+    let mut program = match Program::start(&line(), account, Streams::Output) {
         // A daemon that ends does not run this to its end.
         Ok(program) => program.ended_by(Signal::SIGKILL),
         Err(_) => return reply.answer(Err(Fault::NotStarted)),
@@ -167,7 +174,8 @@ mod tests {
         let handlers = Handlers::new(runner.handle().clone(), limit);
         let (told, hear) = mpsc::channel();
         let wake = Box::new(move || told.send(()).unwrap());
-        let question = handlers.ask(line.as_bytes().to_vec(), None, wake);
+        let line = line.as_bytes().to_vec();
+        let question = handlers.ask(|| line, None, wake);
         hear.recv_timeout(DEADLINE).unwrap();
         question.answer().unwrap()
     }
@@ -202,6 +210,46 @@ mod tests {
     }
 
     #[test]
+    fn line_is_made_when_a_place_is_free_and_not_before() {
+        let around = tempfile::tempdir().unwrap();
+        let barrier = around.path().join("barrier");
+        nix::unistd::mkfifo(&barrier, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        // Open for both, so that nobody waits for the other end.
+        let mut both = std::fs::OpenOptions::new();
+        let mut pipe = both.read(true).write(true).open(&barrier).unwrap();
+        let runner = Runner::start().unwrap();
+        let handlers = Handlers::new(runner.handle().clone(), DEADLINE);
+        let (told, hear) = mpsc::channel();
+        let held: Vec<Question> = (0..HANDLERS_RUNNING)
+            .map(|_| {
+                let (told, line) = (told.clone(), format!("read x < {}", barrier.display()));
+                let begun = move || {
+                    told.send("begun").unwrap();
+                    line.into_bytes()
+                };
+                handlers.ask(begun, None, Box::new(|| ()))
+            })
+            .collect();
+        for _ in &held {
+            assert_eq!(hear.recv_timeout(DEADLINE), Ok("begun"));
+        }
+
+        let answered = told.clone();
+        let line = move || {
+            told.send("made").unwrap();
+            b"echo birch".to_vec()
+        };
+        let wake = Box::new(move || answered.send("answered").unwrap());
+        let late = handlers.ask(line, None, wake);
+        assert!(hear.try_recv().is_err(), "no place is free");
+        std::io::Write::write_all(&mut pipe, b"\n").unwrap();
+
+        assert_eq!(hear.recv_timeout(DEADLINE), Ok("made"));
+        assert_eq!(hear.recv_timeout(DEADLINE), Ok("answered"));
+        assert_eq!(late.answer(), Some(Ok(b"birch".to_vec())));
+    }
+
+    #[test]
     fn handler_that_hangs_is_killed_with_its_group_at_the_limit() {
         let around = tempfile::tempdir().unwrap();
         let alive = around.path().join("alive");
@@ -222,7 +270,7 @@ mod tests {
         let line = format!("echo $$ > {}; sleep 1000; true", alive.display());
         let runner = Runner::start().unwrap();
         let handlers = Handlers::new(runner.handle().clone(), DEADLINE);
-        let question = handlers.ask(line.into_bytes(), None, Box::new(|| ()));
+        let question = handlers.ask(|| line.into_bytes(), None, Box::new(|| ()));
         let begun = std::time::Instant::now();
         let written = || std::fs::read_to_string(&alive).is_ok_and(|text| text.ends_with('\n'));
         while !written() {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::base::endpoint::ClientAddr;
 use crate::base::id::{BackendId, ConnectionId};
 use crate::base::template::{Template, TemplateKind};
+use crate::base::text::Text;
 use crate::config::model::HandlerKind;
 use crate::policy::pool::Tried;
 use crate::process::handler::Handlers;
@@ -20,14 +21,14 @@ use crate::service::table::BackendTable;
 
 /// Chooses back ends by a program.
 pub struct Chooser {
-    facts: Facts,
+    facts: Arc<Facts>,
     table: Arc<BackendTable>,
     way: Way,
 }
 
 enum Way {
     Classic {
-        command: Template,
+        command: Arc<Template>,
         handlers: Handlers,
         limit: Duration,
     },
@@ -116,13 +117,13 @@ impl Chooser {
                 limit: ingredients.config.handler_timeout.duration(),
             },
             _ => Way::Classic {
-                command: Template::parse(handler.command.as_bytes(), TemplateKind::Handler).0,
+                command: Arc::new(parse(&handler.command)),
                 handlers: ingredients.programs.handlers.clone(),
                 limit,
             },
         };
         Some(Self {
-            facts: ingredients.facts(),
+            facts: Arc::new(ingredients.facts()),
             table: Arc::clone(table),
             way,
         })
@@ -149,8 +150,10 @@ impl Chooser {
                 handlers,
                 limit,
             } => {
-                let usable = || self.table.usable();
-                let line = self.facts.expand(command, usable, None, Some(client.ip()));
+                let (facts, table) = (Arc::clone(&self.facts), Arc::clone(&self.table));
+                let command = Arc::clone(command);
+                let line =
+                    move || facts.expand(&command, || table.usable(), None, Some(client.ip()));
                 let account = self.facts.account.clone();
                 (handlers.ask(line, account, wake), *limit)
             }
@@ -224,6 +227,10 @@ impl Chooser {
             (None, _) => Err(NotChosen::Unknown),
         }
     }
+}
+
+fn parse(command: &Text) -> Template {
+    Template::parse(command.as_bytes(), TemplateKind::Handler).0
 }
 
 impl Asking {
