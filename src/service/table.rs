@@ -37,7 +37,7 @@ pub struct BackendFacts {
     pub name: BackendName,
     /// Whether messages about it are logged.
     pub verbose: bool,
-    /// Bytes moved for it, by worker.
+    /// What was moved for it, by worker.
     pub traffic: Vec<Arc<Traffic>>,
 }
 
@@ -303,22 +303,28 @@ impl BackendTable {
     fn numbers(&self, pool: &Pool, backend: BackendId) -> BackendNumbers {
         let view = pool.view(backend);
         let traffic = &self.backends[backend.index()].traffic;
+        let sum = |count: fn(&Traffic) -> u64| traffic.iter().map(|one| count(one)).sum();
+        let replies = traffic.iter().map(|one| one.replies());
+        // The pool has it of plain connections, the workers have it of requests.
+        let by_request: u64 = sum(Traffic::first_byte_microseconds);
         BackendNumbers {
             state: view.state,
             active: view.active,
             total: view.total,
             failures: view.failures,
             consecutive_failures: view.consecutive_failures,
-            bytes_to_client: traffic.iter().map(|by_worker| by_worker.to_client()).sum(),
-            bytes_to_backend: traffic.iter().map(|by_worker| by_worker.to_backend()).sum(),
+            bytes_to_client: sum(Traffic::to_client),
+            bytes_to_backend: sum(Traffic::to_backend),
             microseconds: view.microseconds,
             usage: view.usage,
             since: view.since,
             reason: view.reason,
             errno: view.errno.unsigned_abs(),
-            requests: 0,
-            replies: [0; 5],
-            first_byte_microseconds: view.first_byte_microseconds,
+            requests: sum(Traffic::requests),
+            replies: replies.fold([0; 5], |sums, one| {
+                std::array::from_fn(|class| sums[class] + one[class])
+            }),
+            first_byte_microseconds: view.first_byte_microseconds.saturating_add(by_request),
             aborted: view.aborted,
             log_dropped: self.taps.as_ref().map_or(0, |taps| taps.lost(backend)),
         }

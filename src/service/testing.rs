@@ -89,12 +89,20 @@ pub(super) fn service_numbers_of(key: u32) -> ServiceNumbers {
 
 /// A table of maple, birch and cedar, with the key of its segment.
 pub(super) fn table(settings: PoolSettings) -> (Arc<BackendTable>, Arc<Diary>, u32) {
+    table_for(1, settings)
+}
+
+/// The same for several workers.
+pub(super) fn table_for(
+    workers: usize,
+    settings: PoolSettings,
+) -> (Arc<BackendTable>, Arc<Diary>, u32) {
     let (key, segment) = segment(&NAMES);
     let diary = Diary::of_segment(key);
     let facts = NAMES.map(|name| BackendFacts {
         name: BackendName::new(name).unwrap(),
         verbose: false,
-        traffic: vec![Arc::default()],
+        traffic: (0..workers).map(|_| Arc::default()).collect(),
     });
     let service = ServiceName::new("shop").unwrap();
     let sink: Arc<dyn EventSink> = Arc::<Diary>::clone(&diary);

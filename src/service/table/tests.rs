@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use crate::policy::dispatch::DispatchMode;
+use crate::policy::pool::Sample;
 use crate::policy::testing::{CLIENT, MAPLE, REFUSED, settings, weighted};
-use crate::service::testing::{numbers_of, table};
+use crate::service::testing::{numbers_of, table, table_for};
 
 use super::slot::NOTHING_MOVED;
 use super::*;
@@ -106,6 +109,29 @@ fn last_place_at_a_back_end_goes_to_one_of_many_racing_workers() {
         (0..3).map(|id| active(&table, BackendId(id))).sum::<u64>(),
         0
     );
+}
+
+#[test]
+fn requests_of_all_workers_are_published_beside_the_times_of_plain_connections() {
+    let (table, _, key) = table_for(2, by_order());
+    for (worker, code) in [(0, 204), (1, 503), (1, 200)] {
+        let traffic = table.traffic(MAPLE, worker);
+        traffic.count_request();
+        traffic.count_reply(code);
+        traffic.add_first_byte(Duration::from_micros(100));
+    }
+    let mut plain = slot(&table);
+    plain.connected();
+    plain.finished(Sample {
+        first_byte: Some(Duration::from_micros(5)),
+        ..NOTHING_MOVED
+    });
+
+    table.publish(&ServiceNumbers::default(), 1);
+
+    let numbers = numbers_of(key, MAPLE.index()).unwrap();
+    assert_eq!((numbers.requests, numbers.replies), (3, [0, 2, 0, 0, 1]));
+    assert_eq!(numbers.first_byte_microseconds, 305);
 }
 
 #[test]
