@@ -24,6 +24,12 @@ impl Clock {
         Self(TimeZone::UTC)
     }
 
+    /// A zone so many whole hours east of Greenwich.
+    #[cfg(test)]
+    pub(crate) fn east(hours: i8) -> Self {
+        Self(TimeZone::fixed(jiff::tz::offset(hours)))
+    }
+
     /// `YYYY-MM-DD/hh:mm:ss`, as in `%g`, `%l` and log lines.
     ///
     /// Source: decided (10, 13.3, 13.4).

@@ -1,18 +1,22 @@
 //! Command lines and header texts with `%` specifiers (section 10).
 //!
 //! Parsed once when the file is read, expanded once for each use, from left to
-//! right; what comes out is not expanded again. Pure: the clock, the host name
+//! right; what comes out is not expanded again. Pure: the time, the host name
 //! and the process come in with the [`TemplateContext`]. No specifier gives
 //! anything that a client or a back end can word freely: the client is an
 //! address, names that are no identifiers give nothing, and what comes from the
-//! system is made harmless. So a shell takes every value as what it is.
+//! system is made harmless. So a shell takes every value as what it is, and no
+//! value can end the line of a header.
 
+use std::fmt;
+use std::io::Write;
 use std::net::IpAddr;
 use std::ops::Range;
 
 use crate::base::calendar::CalendarTime;
+use crate::base::clock::Clock;
 use crate::base::id::BackendId;
-use crate::base::name::check_name;
+use crate::base::name::{BackendName, check_name};
 
 /// Where a template is used; decides which specifiers have a meaning.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -136,13 +140,33 @@ impl Template {
         })
     }
 
+    /// Whether it shows the time of its use.
+    pub fn needs_clock(&self) -> bool {
+        self.pieces.iter().any(|piece| {
+            matches!(
+                piece,
+                Piece::Epoch
+                    | Piece::GmtStamp
+                    | Piece::LocalStamp
+                    | Piece::LocalCtime
+                    | Piece::GmtCtime
+            )
+        })
+    }
+
     /// The text for one use. A number without a back end gives nothing.
     pub fn expand(&self, context: &TemplateContext<'_>) -> Vec<u8> {
         let mut out = Vec::new();
-        for piece in &self.pieces {
-            piece.expand(context, &mut out);
-        }
+        self.expand_into(context, &mut out);
         out
+    }
+
+    /// The same, behind what `out` holds already. Allocates nothing but room in
+    /// `out`, unless it shows a time.
+    pub fn expand_into(&self, context: &TemplateContext<'_>, out: &mut Vec<u8>) {
+        for piece in &self.pieces {
+            piece.expand(context, out);
+        }
     }
 }
 
@@ -259,13 +283,48 @@ pub struct TemplateBackend<'a> {
     pub usable: bool,
 }
 
-/// All values of one expansion; they come from one moment.
-#[derive(Clone, Debug)]
+/// The back ends of a service as specifiers see them, whatever they are kept
+/// in: nobody has to make a list for each use.
+pub trait TemplateBackends {
+    /// The back end with this number, if there is one.
+    fn get(&self, id: BackendId) -> Option<TemplateBackend<'_>>;
+}
+
+impl TemplateBackends for &[TemplateBackend<'_>] {
+    fn get(&self, id: BackendId) -> Option<TemplateBackend<'_>> {
+        <[_]>::get(self, id.index()).copied()
+    }
+}
+
+/// Back ends whose names and weights are kept apart from how they stand.
+#[derive(Clone, Copy, Debug)]
+pub struct BackendList<'a> {
+    /// Name and weight of each, in order of definition.
+    pub known: &'a [(BackendName, u16)],
+    /// Usability of each at the moment of use; may be left empty where the
+    /// template does not ask for it.
+    pub usable: &'a [bool],
+}
+
+impl TemplateBackends for BackendList<'_> {
+    fn get(&self, id: BackendId) -> Option<TemplateBackend<'_>> {
+        let (name, weight) = self.known.get(id.index())?;
+        Some(TemplateBackend {
+            name: name.as_str(),
+            weight: *weight,
+            usable: self.usable.get(id.index()).copied().unwrap_or(false),
+        })
+    }
+}
+
+/// All values of one expansion; they come from one moment. Making one costs
+/// nothing: everything is borrowed.
+#[derive(Clone, Copy)]
 pub struct TemplateContext<'a> {
     /// Name of the service.
     pub service: &'a str,
-    /// All back ends of the service, in order of definition.
-    pub backends: &'a [TemplateBackend<'a>],
+    /// All back ends of the service.
+    pub backends: &'a dyn TemplateBackends,
     /// The current back end; `None` in a handler.
     pub current: Option<BackendId>,
     /// Address of the client, if there is one.
@@ -274,65 +333,73 @@ pub struct TemplateContext<'a> {
     pub host: &'a str,
     /// Process id of the daemon.
     pub process: u32,
-    /// Seconds since 1970-01-01 00:00 GMT.
-    pub epoch: i64,
-    /// The same moment as local time.
-    pub local: CalendarTime,
+    /// Seconds since 1970-01-01 00:00 GMT; any number unless
+    /// [`Template::needs_clock`].
+    pub epoch: u64,
+    /// The zone of `%l` and `%t`, asked only where one of them stands.
+    pub zone: &'a Clock,
 }
 
 impl Piece {
     fn expand(&self, context: &TemplateContext<'_>, out: &mut Vec<u8>) {
-        let gmt = || CalendarTime::gmt(context.epoch);
-        let text = match self {
-            Self::Literal(bytes) => return out.extend_from_slice(bytes),
-            Self::Current(field) => match context.current {
-                Some(current) => field.of_backend(context, current),
-                None => String::new(),
-            },
-            Self::Numbered(id, field) => field.of_backend(context, *id),
-            Self::Epoch => context.epoch.to_string(),
-            Self::GmtStamp => gmt().to_string(),
-            Self::LocalStamp => context.local.to_string(),
-            Self::Host => host_name(context.host),
-            Self::Process => context.process.to_string(),
-            Self::Client => context.client.map_or_else(String::new, |ip| ip.to_string()),
-            Self::Service => identifier(context.service),
-            Self::LocalCtime => context.local.ctime(),
-            Self::GmtCtime => gmt().ctime(),
-            Self::Version => crate::VERSION.to_owned(),
-        };
-        out.extend_from_slice(text.as_bytes());
-    }
-}
-
-impl BackendField {
-    fn of_backend(self, context: &TemplateContext<'_>, id: BackendId) -> String {
-        let Some(backend) = context.backends.get(id.index()) else {
-            return String::new();
-        };
+        let gmt = || CalendarTime::gmt(i64::try_from(context.epoch).unwrap_or(i64::MAX));
+        let local = || context.zone.calendar(context.epoch);
         match self {
-            Self::Usable => u8::from(backend.usable).to_string(),
-            Self::Name => identifier(backend.name),
-            Self::Weight => backend.weight.to_string(),
+            Self::Literal(bytes) => out.extend_from_slice(bytes),
+            Self::Current(field) => {
+                if let Some(current) = context.current {
+                    field.expand(context, current, out);
+                }
+            }
+            Self::Numbered(id, field) => field.expand(context, *id, out),
+            Self::Epoch => show(out, context.epoch),
+            Self::GmtStamp => show(out, gmt()),
+            Self::LocalStamp => show(out, local()),
+            Self::Host => host_name(context.host, out),
+            Self::Process => show(out, context.process),
+            Self::Client => {
+                if let Some(client) = context.client {
+                    show(out, client);
+                }
+            }
+            Self::Service => identifier(context.service, out),
+            Self::LocalCtime => show(out, local().ctime()),
+            Self::GmtCtime => show(out, gmt().ctime()),
+            Self::Version => out.extend_from_slice(crate::VERSION.as_bytes()),
         }
     }
 }
 
+impl BackendField {
+    fn expand(self, context: &TemplateContext<'_>, id: BackendId, out: &mut Vec<u8>) {
+        let Some(backend) = context.backends.get(id) else {
+            return;
+        };
+        match self {
+            Self::Usable => show(out, u8::from(backend.usable)),
+            Self::Name => identifier(backend.name, out),
+            Self::Weight => show(out, backend.weight),
+        }
+    }
+}
+
+fn show(out: &mut Vec<u8>, value: impl fmt::Display) {
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "{value}");
+}
+
 /// A name, or nothing if it is none.
-fn identifier(name: &str) -> String {
-    match check_name(name) {
-        Ok(()) => name.to_owned(),
-        Err(_) => String::new(),
+fn identifier(name: &str, out: &mut Vec<u8>) {
+    if check_name(name).is_ok() {
+        out.extend_from_slice(name.as_bytes());
     }
 }
 
 /// A host name that the shell takes as one word, whatever the system says.
-fn host_name(name: &str) -> String {
+fn host_name(name: &str, out: &mut Vec<u8>) {
     let keep = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
     let bytes = name.bytes();
-    bytes
-        .map(|byte| if keep(byte) { char::from(byte) } else { '_' })
-        .collect()
+    out.extend(bytes.map(|byte| if keep(byte) { byte } else { b'_' }));
 }
 
 #[cfg(test)]

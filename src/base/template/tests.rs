@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use super::*;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -15,16 +17,19 @@ const BACKENDS: &[TemplateBackend<'static>] = &[
     },
 ];
 
+/// One hour east of Greenwich.
+static ZONE: LazyLock<Clock> = LazyLock::new(|| Clock::east(1));
+
 fn context(current: Option<u32>) -> TemplateContext<'static> {
     TemplateContext {
         service: "shop",
-        backends: BACKENDS,
+        backends: &BACKENDS,
         current: current.map(BackendId),
         client: Some(IpAddr::from([192, 0, 2, 7])),
         host: "balance-1.example; rm",
         process: 4_021,
         epoch: 1_772_528_700,
-        local: CalendarTime::gmt(1_772_528_700 + 3_600),
+        zone: &ZONE,
     }
 }
 
@@ -98,7 +103,7 @@ fn what_comes_out_is_not_expanded_again() {
         usable: true,
     }];
     let context = TemplateContext {
-        backends: &backends,
+        backends: &backends.as_slice(),
         ..context(None)
     };
 
@@ -119,7 +124,7 @@ fn nothing_that_a_shell_acts_on_comes_out_whatever_goes_in() {
         }];
         let context = TemplateContext {
             service: hostile,
-            backends: &backends,
+            backends: &backends.as_slice(),
             current: Some(BackendId(0)),
             client: Some("fe80::1".parse().unwrap()),
             host: hostile,
@@ -154,6 +159,44 @@ fn program_without_client_is_told_so_and_gets_nothing() {
     assert_eq!(template.expand(&context), b"maple");
 }
 
+#[test]
+fn expansion_goes_behind_what_is_there() {
+    let (template, _) = Template::parse(b"1.1 %s", TemplateKind::Header);
+    let mut out = b"Via: ".to_vec();
+
+    template.expand_into(&context(None), &mut out);
+
+    assert_eq!(out, b"Via: 1.1 shop");
+}
+
+#[test]
+fn only_a_template_that_shows_the_time_needs_a_clock() {
+    for text in ["%e", "%g", "%l", "%t", "%T"] {
+        let (template, _) = Template::parse(text.as_bytes(), TemplateKind::Header);
+        assert!(template.needs_clock(), "{text}");
+    }
+    let without = b"%a%b%w%1a%1b%1w%h%p%r%s%v%%e%x";
+    let (template, _) = Template::parse(without, TemplateKind::Header);
+    assert!(!template.needs_clock());
+}
+
+#[test]
+fn back_ends_may_be_listed_without_how_they_stand() {
+    let known = [(BackendName::new("maple").unwrap(), 7)];
+    let list = BackendList {
+        known: &known,
+        usable: &[],
+    };
+    let context = TemplateContext {
+        backends: &list,
+        ..context(Some(0))
+    };
+
+    let (template, _) = Template::parse(b"%b %w %a %2b", TemplateKind::Header);
+
+    assert_eq!(template.expand(&context), b"maple 7 0 ");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         rng_seed: RngSeed::Fixed(1),
@@ -175,5 +218,49 @@ proptest! {
         let (template, issues) = Template::parse(text.as_bytes(), TemplateKind::Header);
         prop_assert_eq!(template.expand(&context(Some(0))), text.as_bytes());
         prop_assert!(issues.is_empty());
+    }
+
+    #[test]
+    fn no_context_puts_a_control_character_into_a_text_that_has_none(
+        literal in proptest::collection::vec(any::<u8>(), 0..40),
+        (service, host, name) in (any::<String>(), any::<String>(), any::<String>()),
+        weight in any::<u16>(),
+        usable in any::<bool>(),
+        current in proptest::option::of(0_u32..3),
+        client in proptest::option::of(any::<IpAddr>()),
+        (process, epoch) in (any::<u32>(), any::<u64>()),
+    ) {
+        let is_control = |byte: &u8| byte.is_ascii_control();
+        let literal: Vec<u8> = literal.into_iter().filter(|byte| !is_control(byte)).collect();
+        let every = b"%a%b%w%1a%1b%1w%2b%e%g%l%h%p%r%s%t%T%v%x";
+        let text = [&literal[..], every, &literal].concat();
+        let (template, _) = Template::parse(&text, TemplateKind::Header);
+        let name = name.as_str();
+        let backends = [TemplateBackend { name, weight, usable }; 2];
+
+        let out = template.expand(&TemplateContext {
+            service: &service,
+            backends: &backends.as_slice(),
+            current: current.map(BackendId),
+            client,
+            host: &host,
+            process,
+            epoch,
+            zone: &ZONE,
+        });
+
+        prop_assert!(!out.iter().any(is_control), "{}", out.escape_ascii());
+    }
+
+    #[test]
+    fn bytes_that_are_no_ascii_stay_bytes(bytes in proptest::collection::vec(128_u8.., 0..40)) {
+        let text = [b"%".as_slice(), &bytes, b"%%", &bytes].concat();
+        let (template, _) = Template::parse(&text, TemplateKind::Header);
+
+        let expected = match bytes.is_empty() {
+            true => b"%%".to_vec(),
+            false => [&bytes[..], b"%", &bytes].concat(),
+        };
+        prop_assert_eq!(template.expand(&context(None)), expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::base::calendar::CalendarTime;
+use crate::base::clock::Clock;
 use crate::base::id::BackendId;
 use crate::base::template::{Template, TemplateBackend, TemplateContext, TemplateKind};
 use crate::config::diagnostic::Code;
@@ -121,12 +121,12 @@ fn expanded(value: &[u8], index: usize, service: &ServiceDraft) -> Vec<u8> {
     let (template, _) = Template::parse(value, TemplateKind::Header);
     template.expand(&TemplateContext {
         service: service.name(),
-        backends: &backends,
+        backends: &backends.as_slice(),
         current: u32::try_from(index).ok().map(BackendId),
         client: None,
         host: "",
         process: 0,
         epoch: 0,
-        local: CalendarTime::gmt(0),
+        zone: &Clock::gmt(),
     })
 }

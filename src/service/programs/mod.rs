@@ -16,7 +16,7 @@ use crate::base::event::{EventSink, InService};
 use crate::base::id::BackendId;
 use crate::base::moment::Moment;
 use crate::base::name::{BackendName, ServiceName};
-use crate::base::template::{Template, TemplateBackend, TemplateContext};
+use crate::base::template::{BackendList, Template, TemplateContext};
 use crate::config::model;
 use crate::process::account::{Account, AccountError};
 use crate::process::handler::Handlers;
@@ -122,24 +122,22 @@ impl Facts {
             true => usable(),
             false => Vec::new(),
         };
-        let backends = self.backends.iter().enumerate();
-        let backends: Vec<_> = backends
-            .map(|(index, (name, weight))| TemplateBackend {
-                name: name.as_str(),
-                weight: *weight,
-                usable: usable.get(index).copied().unwrap_or(false),
-            })
-            .collect();
-        let now = Moment::now().unix;
+        let now = match template.needs_clock() {
+            true => Moment::now().unix,
+            false => 0,
+        };
         template.expand(&TemplateContext {
             service: self.service.as_str(),
-            backends: &backends,
+            backends: &BackendList {
+                known: &self.backends,
+                usable: &usable,
+            },
             current,
             client,
             host: &self.machine.host,
             process: self.machine.process,
-            epoch: i64::try_from(now).unwrap_or(i64::MAX),
-            local: self.machine.clock.calendar(now),
+            epoch: now,
+            zone: &self.machine.clock,
         })
     }
 }
