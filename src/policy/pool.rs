@@ -133,6 +133,11 @@ impl Pool {
         standings.map(|standing| (standing.is_usable(), standing.active))
     }
 
+    /// Whether a back end may be given a connection now (6.3).
+    pub fn is_usable(&self, backend: BackendId) -> bool {
+        self.standings[backend.index()].is_usable()
+    }
+
     fn reserve(&mut self, backend: BackendId) -> Ticket {
         self.standings[backend.index()].active += 1;
         Ticket {

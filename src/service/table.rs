@@ -8,6 +8,7 @@
 //! invariants itself.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -71,6 +72,8 @@ pub struct BackendTable {
     service: ServiceName,
     backends: Vec<BackendFacts>,
     state: Mutex<State>,
+    /// Which back ends an operator holds down; follows `state` under its lock.
+    down: Box<[AtomicBool]>,
     sink: Arc<dyn EventSink>,
     taps: Option<Arc<dyn ServiceTaps>>,
     revival: Notify,
@@ -90,9 +93,12 @@ impl BackendTable {
             .iter()
             .map(|backend| (&backend.server).into())
             .collect();
+        let down = settings.backends.iter().map(|_| AtomicBool::new(false));
+        let down = down.collect();
         let pool = Pool::new(settings, Moment::now());
         Self {
             service,
+            down,
             backends,
             state: Mutex::new(State {
                 pool,
@@ -203,6 +209,17 @@ impl BackendTable {
         state.pool.standings().map(|(usable, _)| usable).collect()
     }
 
+    /// Whether an operator holds `backend` down; takes no lock, so it may be
+    /// asked for each request.
+    pub fn is_down(&self, backend: BackendId) -> bool {
+        self.down[backend.index()].load(Ordering::Acquire)
+    }
+
+    /// Whether `backend` may be given a connection now (6.3).
+    pub fn is_usable(&self, backend: BackendId) -> bool {
+        self.lock().pool.is_usable(backend)
+    }
+
     fn connect_failed(&self, ticket: Ticket, failure: ConnectFailure) {
         let backend = ticket.backend();
         let mut state = self.lock();
@@ -213,6 +230,8 @@ impl BackendTable {
     /// Publishes and reports a change, while the lock is still held.
     fn changed(&self, state: &mut State, backend: BackendId, change: Option<StateChange>) {
         let Some(change) = change else { return };
+        let down = change.to == ShownState::Down;
+        self.down[backend.index()].store(down, Ordering::Release);
         self.write_backend(state, backend);
         self.sink.emit(&Event::StateChanged {
             backend: self.at(backend),

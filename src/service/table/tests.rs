@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::policy::dispatch::DispatchMode;
 use crate::policy::pool::Sample;
-use crate::policy::testing::{CLIENT, MAPLE, REFUSED, settings, weighted};
+use crate::policy::testing::{BIRCH, CLIENT, MAPLE, REFUSED, settings, weighted};
 use crate::service::testing::{numbers_of, table, table_for};
 
 use super::slot::NOTHING_MOVED;
@@ -76,6 +76,59 @@ fn account_that_does_not_fit_the_step_of_a_slot_is_made_up_by_its_end() {
 
     let view = table.lock().pool.view(MAPLE);
     assert_eq!((view.active, view.total, view.failures), (0, 1, 0));
+}
+
+#[test]
+fn back_end_is_down_from_one_order_of_an_operator_to_the_next() {
+    use ShownState::{Available, Down, Unavailable, Waking};
+    let (table, _, _) = table(by_order());
+    let mut connected = slot(&table);
+    connected.connected();
+    let late = slot(&table);
+    let orders = [Down, Down, Available, Down, Unavailable, Down, Waking, Down];
+
+    for order in orders {
+        table.tell_state(MAPLE, order);
+        assert_eq!(table.is_down(MAPLE), order == Down, "{order:?}");
+    }
+    late.failed(REFUSED);
+    connected.finished(NOTHING_MOVED);
+    table.tell_server(MAPLE, &Endpoint::parse("backup:81").unwrap());
+
+    assert!(table.is_down(MAPLE));
+    assert!(!table.is_down(BIRCH));
+}
+
+#[test]
+fn back_end_that_failed_or_is_probed_is_not_down() {
+    let (table, _, _) = table(by_order());
+
+    slot(&table).failed(REFUSED);
+    assert!(!table.is_down(MAPLE));
+    table.tell_state(MAPLE, ShownState::Waking);
+    let (ticket, _) = table.start_probe().unwrap();
+    assert!(!table.is_down(MAPLE));
+    table.tell_state(MAPLE, ShownState::Down);
+    table.probe_ended(ticket, Ok(()));
+
+    assert!(table.is_down(MAPLE));
+}
+
+#[test]
+fn back_end_is_usable_while_it_is_available_and_below_its_limit() {
+    let mut backends = weighted([1, 1, 1]);
+    backends[0].limit = crate::policy::testing::limit(1);
+    let (table, _, _) = table(settings(DispatchMode::ByOrder, backends));
+    assert!(table.is_usable(MAPLE));
+
+    let place = slot(&table);
+    assert!(!table.is_usable(MAPLE));
+    drop(place);
+    assert!(table.is_usable(MAPLE));
+    slot(&table).failed(REFUSED);
+
+    assert!(!table.is_usable(MAPLE));
+    assert!(table.is_usable(BIRCH));
 }
 
 #[test]
