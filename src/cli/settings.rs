@@ -77,7 +77,7 @@ mod tests {
             .chain(limits)
             .collect();
         assert_eq!(keys, expected);
-        assert!(text.contains("\nshm_magic XRSTATUS\nshm_layout 1.1\nrun_dir /run/x\n"));
+        assert!(text.contains("\nshm_magic XRSTATUS\nshm_layout 1.2\nrun_dir /run/x\n"));
         assert!(text.contains("\nlimit.connect 5\n"));
     }
 

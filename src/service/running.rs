@@ -63,6 +63,8 @@ pub struct Counts {
     refused_deny: AtomicU64,
     refused_allow: AtomicU64,
     no_backend: AtomicU64,
+    refused_requests: AtomicU64,
+    failed_requests: AtomicU64,
     cut: AtomicU64,
 }
 
@@ -87,6 +89,15 @@ impl Counts {
     /// For one more client no back end was left.
     pub fn no_backend(&self) {
         add_one(&self.no_backend);
+    }
+
+    /// One more request was answered by the daemon itself, with this code: 4xx
+    /// or else 5xx.
+    pub fn answered(&self, code: u16) {
+        add_one(match code {
+            400..=499 => &self.refused_requests,
+            _ => &self.failed_requests,
+        });
     }
 
     /// One more connection was cut by a stop.
@@ -278,6 +289,8 @@ impl RunningService {
                 .as_ref()
                 .map_or(0, ServiceHooks::dropped),
             helper_dropped: self.programs.residents.dropped(),
+            refused_requests: self.sum(|counts| &counts.refused_requests),
+            failed_requests: self.sum(|counts| &counts.failed_requests),
             ..ServiceNumbers::default()
         };
         self.access.publish(&mut numbers);

@@ -80,6 +80,8 @@ pub(super) fn service(
         deny_read: block.u64(offset_of!(ServiceRecord, deny_read)),
         hooks_dropped: block.u64(offset_of!(ServiceRecord, hooks_dropped)),
         helper_dropped: block.u64(offset_of!(ServiceRecord, helper_dropped)),
+        refused_requests: block.u64(offset_of!(ServiceRecord, refused_requests)),
+        failed_requests: block.u64(offset_of!(ServiceRecord, failed_requests)),
     };
     Ok(Record {
         value: (facts, numbers),

@@ -33,7 +33,7 @@ pub const MAGIC: [u8; 8] = *b"XRSTATUS";
 /// Readers refuse a segment whose major number is another one.
 pub const MAJOR: u32 = 1;
 /// Readers do not look at the minor number.
-pub const MINOR: u32 = 1;
+pub const MINOR: u32 = 2;
 /// The greatest number of back ends of a service (4.0).
 pub const MAX_BACKENDS: usize = 1024;
 
@@ -127,7 +127,9 @@ pub(super) struct ServiceRecord {
     pub(super) deny_read: AtomicU64,
     pub(super) hooks_dropped: AtomicU64,
     pub(super) helper_dropped: AtomicU64,
-    spare: [AtomicU64; 32],
+    pub(super) refused_requests: AtomicU64,
+    pub(super) failed_requests: AtomicU64,
+    spare: [AtomicU64; 30],
 }
 
 /// One back end: what it is and what it has done so far.
@@ -179,7 +181,7 @@ places! {
     ServiceRecord, 512: sequence 0, name 8, mode 72, port 136, flags 140, bind 144, active 160,
         max_connections 168, accepted 176, refused_deny 184, refused_allow 192, no_backend 200,
         allow_filters 208, deny_filters 216, allow_read 224, deny_read 232, hooks_dropped 240,
-        helper_dropped 248, spare 256;
+        helper_dropped 248, refused_requests 256, failed_requests 264, spare 272;
     BackendRecord, 512: sequence 0, name 8, server 72, state 336, weight 340, decay 344,
         retries 348, max_connections 352, active 360, total 368, failures 376,
         consecutive_failures 384, bytes_to_client 392, bytes_to_backend 400, microseconds 408,

@@ -96,6 +96,8 @@ impl SegmentWriter {
             put(&record.deny_read, numbers.deny_read);
             put(&record.hooks_dropped, numbers.hooks_dropped);
             put(&record.helper_dropped, numbers.helper_dropped);
+            put(&record.refused_requests, numbers.refused_requests);
+            put(&record.failed_requests, numbers.failed_requests);
         });
     }
 

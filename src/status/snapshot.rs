@@ -81,6 +81,10 @@ pub struct ServiceNumbers {
     pub hooks_dropped: u64,
     /// Lines that a resident program was too slow to read.
     pub helper_dropped: u64,
+    /// Requests that the daemon itself answered with 4xx (0 in `type any`).
+    pub refused_requests: u64,
+    /// Requests that the daemon itself answered with 5xx (0 in `type any`).
+    pub failed_requests: u64,
 }
 
 /// What is fixed about a service while it runs.

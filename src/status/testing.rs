@@ -80,6 +80,8 @@ pub(super) fn service_numbers(n: u64) -> ServiceNumbers {
         deny_read: n.wrapping_mul(17),
         hooks_dropped: n.wrapping_mul(19),
         helper_dropped: n.wrapping_mul(21),
+        refused_requests: n.wrapping_mul(23),
+        failed_requests: n.wrapping_mul(25),
     }
 }
 

@@ -99,7 +99,7 @@ fn service_facts(facts: &ServiceFacts, header: &SegmentHeader) -> Vec<(&'static 
     ]
 }
 
-fn service_numbers(facts: &ServiceFacts, numbers: &ServiceNumbers) -> [(&'static str, Value); 12] {
+fn service_numbers(facts: &ServiceFacts, numbers: &ServiceNumbers) -> [(&'static str, Value); 14] {
     [
         ("active", numbers.active.into()),
         ("maxconnections", facts.max_connections.into()),
@@ -113,6 +113,8 @@ fn service_numbers(facts: &ServiceFacts, numbers: &ServiceNumbers) -> [(&'static
         ("deny_read", numbers.deny_read.into()),
         ("hooks_dropped", numbers.hooks_dropped.into()),
         ("helper_dropped", numbers.helper_dropped.into()),
+        ("refused_requests", numbers.refused_requests.into()),
+        ("failed_requests", numbers.failed_requests.into()),
     ]
 }
 

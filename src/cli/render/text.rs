@@ -58,6 +58,7 @@ fn push_running(out: &mut String, running: &RunningService, now: u64, style: Tex
     out.push_str(&identity_line(running, style));
     out.push_str(&numbers_line(running));
     out.push_str(&lists_line(running, now));
+    out.push_str(&answered_line(running));
     out.push_str(&dropped_line(running));
     let backends = running.snapshot.backends.iter();
     let rows: Vec<_> = backends.map(|backend| row(backend, now, style)).collect();
@@ -146,6 +147,24 @@ fn lists_line(running: &RunningService, now: u64) -> String {
         format!("{side} {filters} ({read}refused {refused})")
     });
     indented(&lists.collect::<Vec<_>>().join(", "))
+}
+
+/// Requests that the daemon answered itself: `  requests refused 3, failed 1`;
+/// empty as long as there were none.
+fn answered_line(running: &RunningService) -> String {
+    let (_, numbers) = &running.snapshot.service.value;
+    let answered = [
+        ("refused", numbers.refused_requests),
+        ("failed", numbers.failed_requests),
+    ];
+    let answered = answered.into_iter().filter(|&(_, count)| count > 0);
+    let answered: Vec<_> = answered
+        .map(|(how, count)| format!("{how} {count}"))
+        .collect();
+    match answered.is_empty() {
+        true => String::new(),
+        false => indented(&format!("requests {}", answered.join(", "))),
+    }
 }
 
 /// What was dropped because somebody was too slow; empty as long as nothing was.

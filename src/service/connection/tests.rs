@@ -153,6 +153,19 @@ fn refused_client_is_counted_and_takes_neither_place_nor_number() {
 }
 
 #[test]
+fn own_answers_are_published_by_who_is_to_blame() {
+    let rig = Rig::new("");
+
+    for code in [400, 431, 499, 503, 505] {
+        rig.service.counts(0).answered(code);
+    }
+
+    let _ = rig.published(MAPLE);
+    let service = service_numbers_of(rig.key);
+    assert_eq!((service.refused_requests, service.failed_requests), (3, 2));
+}
+
+#[test]
 fn client_for_whom_nobody_is_left_is_closed() {
     let mut rig = Rig::new("");
     let mut session = rig.client();

@@ -35,7 +35,7 @@ fn header_has_the_bytes_of_the_specification() {
     let mut expected = Expected(vec![0; 256]);
     expected.text(0, "XRSTATUS");
     expected.u32(8, 1);
-    expected.u32(12, 1);
+    expected.u32(12, 2);
     expected.u64(16, 768 + 2 * 512);
     expected.u32(24, key);
     expected.u32(28, std::process::id());
@@ -75,6 +75,8 @@ fn service_record_has_the_bytes_of_the_specification() {
         (232, 34),
         (240, 38),
         (248, 42),
+        (256, 46),
+        (264, 50),
     ] {
         expected.u64(offset, value);
     }

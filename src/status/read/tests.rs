@@ -258,7 +258,7 @@ fn damage_is_named() {
         ),
         (
             damaged(8, &2u32.to_ne_bytes()),
-            "status segment of another version: layout 2.1, not 1.x".to_owned(),
+            "status segment of another version: layout 2.2, not 1.x".to_owned(),
         ),
         (
             damaged(56, &3u32.to_ne_bytes()),

@@ -21,6 +21,7 @@ fn running_service_in_json_has_the_fields_of_the_specification() {
          \"accepted\":40211,\"refused_deny\":2,\"refused_allow\":1,\"no_backend\":1,\
          \"allow_filters\":0,\"deny_filters\":0,\"allow_read\":0,\"deny_read\":0,\
          \"hooks_dropped\":0,\"helper_dropped\":0,\
+         \"refused_requests\":0,\"failed_requests\":0,\
          \"backends\":[{\"name\":\"maple\",\"server\":\"10.0.0.5:80\",\"state\":\"available\",\
          \"weight\":1,\"active\":7,\"maxconnections\":0,\"total\":30010,\"failures\":0,\
          \"consecutive\":0,\"bytes_to_client\":81474355,\"bytes_to_backend\":10066330,\
@@ -73,7 +74,8 @@ fn running_service_in_xml_has_the_same_fields() {
          dispatchmode=\"bysize over 4\" pid=\"2817\" started=\"1699812800\" active=\"12\" \
          maxconnections=\"300\" accepted=\"40211\" refused_deny=\"2\" refused_allow=\"1\" \
          no_backend=\"1\" allow_filters=\"0\" deny_filters=\"0\" allow_read=\"0\" \
-         deny_read=\"0\" hooks_dropped=\"0\" helper_dropped=\"0\">\n    \
+         deny_read=\"0\" hooks_dropped=\"0\" helper_dropped=\"0\" \
+         refused_requests=\"0\" failed_requests=\"0\">\n    \
          <backend name=\"birch\" server=\"10.0.0.6:80\" state=\"down?\" weight=\"2\" active=\"5\" \
          maxconnections=\"10\" total=\"10201\" failures=\"4\" consecutive=\"1\" \
          bytes_to_client=\"26843546\" bytes_to_backend=\"3250586\" seconds=\"2752.920000\" \

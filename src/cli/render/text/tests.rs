@@ -59,6 +59,21 @@ fn what_was_dropped_has_a_line_of_its_own() {
 }
 
 #[test]
+fn requests_that_the_daemon_answered_itself_have_a_line_where_there_are_any() {
+    for (refused, failed, expected) in [
+        (3, 1, "  requests refused 3, failed 1"),
+        (3, 0, "  requests refused 3"),
+        (0, 1, "  requests failed 1"),
+    ] {
+        let mut shop = shop();
+        let numbers = &mut shop.snapshot.service.value.1;
+        (numbers.refused_requests, numbers.failed_requests) = (refused, failed);
+
+        assert_eq!(lines(shop)[2], expected);
+    }
+}
+
+#[test]
 fn no_limit_leaves_the_active_number_alone() {
     let mut shop = shop();
     shop.snapshot.service.value.0.max_connections = 0;
