@@ -6,7 +6,7 @@ use crate::cli::arguments::{Form, Options};
 use crate::cli::console::Console;
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::find::{Place, Sighting, Standing, Survey};
-use crate::cli::render::{self, Figures, RunningService, ServiceStatus, StatusReport, TextStyle};
+use crate::cli::render::{self, Detail, RunningService, ServiceStatus, StatusReport, TextStyle};
 use crate::cli::session::Session;
 use crate::config::diagnostic::Colours;
 use crate::status::owner::heartbeat_age;
@@ -100,9 +100,9 @@ pub(super) fn form(options: &Options, console: &Console) -> render::Form {
         Form::Json => render::Form::Json,
         Form::Xml => render::Form::Xml,
         Form::Text => render::Form::Text(TextStyle {
-            figures: match options.verbose {
-                true => Figures::Exact,
-                false => Figures::Rounded,
+            detail: match options.verbose {
+                true => Detail::Full,
+                false => Detail::Brief,
             },
             colours: match console.results() {
                 Colours::Always => render::Colours::On,

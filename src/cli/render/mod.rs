@@ -34,20 +34,20 @@ pub enum Form {
 /// How the form for people looks.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct TextStyle {
-    /// How numbers of bytes are printed.
-    pub figures: Figures,
+    /// How much is told.
+    pub detail: Detail,
     /// Whether states are coloured.
     pub colours: Colours,
 }
 
-/// How numbers of bytes are printed.
+/// How much the form for people tells.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Figures {
-    /// From 10000 on in units of 1024, as `9.6M`.
+pub enum Detail {
+    /// Numbers of bytes from 10000 on in units of 1024, as `9.6M`.
     #[default]
-    Rounded,
-    /// To the byte (`-v`).
-    Exact,
+    Brief,
+    /// Numbers of bytes to the byte (`-v`).
+    Full,
 }
 
 /// Whether states are coloured.

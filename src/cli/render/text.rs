@@ -5,7 +5,7 @@ use crate::config::model::Config;
 use crate::status::snapshot::{BackendFacts, BackendNumbers, Record};
 
 use super::fields::{bind_word, kind, kind_word, mode, state_word};
-use super::{Colours, Figures, RunningService, ServiceStatus, StatusReport, TextStyle, amount};
+use super::{Colours, Detail, RunningService, ServiceStatus, StatusReport, TextStyle, amount};
 
 /// The columns of the table; the first three and the last are left-aligned.
 const HEADINGS: [&str; 14] = [
@@ -206,9 +206,9 @@ fn indented(text: &str) -> String {
 
 fn row(backend: &Record<(BackendFacts, BackendNumbers)>, now: u64, style: TextStyle) -> Row {
     let (facts, numbers) = &backend.value;
-    let size = |bytes| match style.figures {
-        Figures::Rounded => amount::size(bytes),
-        Figures::Exact => bytes.to_string(),
+    let size = |bytes| match style.detail {
+        Detail::Brief => amount::size(bytes),
+        Detail::Full => bytes.to_string(),
     };
     let dash = || "-".to_owned();
     let limit = (facts.max_connections != 0).then(|| facts.max_connections.to_string());

@@ -3,7 +3,7 @@ use super::super::{Form, services};
 use super::*;
 
 const PLAIN: Form = Form::Text(TextStyle {
-    figures: Figures::Rounded,
+    detail: Detail::Brief,
     colours: Colours::Off,
 });
 
@@ -131,7 +131,7 @@ fn torn_records_are_marked() {
 #[test]
 fn sizes_are_exact_when_asked() {
     let style = TextStyle {
-        figures: Figures::Exact,
+        detail: Detail::Full,
         colours: Colours::Off,
     };
 
@@ -186,7 +186,7 @@ fn colours_change_nothing_but_the_colour() {
         name: "mail".to_owned(),
     });
     let style = TextStyle {
-        figures: Figures::Rounded,
+        detail: Detail::Brief,
         colours: Colours::On,
     };
 
