@@ -48,6 +48,17 @@ pub(super) fn mean(microseconds: u64, ended: Option<u64>) -> String {
     }
 }
 
+/// The mean of times that are `microseconds` together, in milliseconds with 1
+/// decimal; `-` as long as nothing was measured.
+pub(super) fn milliseconds(microseconds: u64, times: u64) -> String {
+    if microseconds == 0 || times == 0 {
+        return "-".to_owned();
+    }
+    let divisor = u128::from(times) * 100;
+    let tenths = (u128::from(microseconds) + divisor / 2) / divisor;
+    format!("{}.{} ms", tenths / 10, tenths % 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +99,17 @@ mod tests {
         ] {
             assert_eq!(size(bytes), expected);
         }
+    }
+
+    #[test]
+    fn mean_in_milliseconds_needs_a_time_that_was_measured() {
+        assert_eq!(milliseconds(0, 0), "-");
+        assert_eq!(milliseconds(0, 3), "-");
+        assert_eq!(milliseconds(5, 0), "-");
+        assert_eq!(milliseconds(149, 1), "0.1 ms");
+        assert_eq!(milliseconds(150, 1), "0.2 ms");
+        assert_eq!(milliseconds(120_500_000, 30_100), "4.0 ms");
+        assert_eq!(milliseconds(u64::MAX, 1), "18446744073709551.6 ms");
     }
 
     #[test]

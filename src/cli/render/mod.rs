@@ -46,7 +46,7 @@ pub enum Detail {
     /// Numbers of bytes from 10000 on in units of 1024, as `9.6M`.
     #[default]
     Brief,
-    /// Numbers of bytes to the byte (`-v`).
+    /// Numbers of bytes to the byte, and the requests of each back end (`-v`).
     Full,
 }
 

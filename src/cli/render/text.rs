@@ -73,6 +73,11 @@ fn push_running(out: &mut String, running: &RunningService, now: u64, style: Tex
         let colour = (style.colours == Colours::On).then(|| colour_of(backend.value.1.state));
         push_row(out, row, &widths, colour);
     }
+    let http = running.snapshot.service.value.0.http;
+    if http && style.detail == Detail::Full {
+        let backends = running.snapshot.backends.iter();
+        out.extend(backends.map(|backend| requests_line(&backend.value)));
+    }
 }
 
 fn identity_line(running: &RunningService, style: TextStyle) -> String {
@@ -230,6 +235,19 @@ fn row(backend: &Record<(BackendFacts, BackendNumbers)>, now: u64, style: TextSt
         format!("{:.2}", numbers.usage),
         reason.unwrap_or_else(dash),
     ]
+}
+
+/// What a back end did in `type http`: `  maple: 1201 requests, replies 1xx 0,
+/// 2xx 1180, 3xx 12, 4xx 9, 5xx 0, first byte 1.2 ms`.
+fn requests_line((facts, numbers): &(BackendFacts, BackendNumbers)) -> String {
+    let requests = counted(numbers.requests, "request");
+    let [one, two, three, four, five] = numbers.replies;
+    let first_byte = amount::milliseconds(numbers.first_byte_microseconds, numbers.requests);
+    indented(&format!(
+        "{}: {requests}, replies 1xx {one}, 2xx {two}, 3xx {three}, 4xx {four}, 5xx {five}, \
+         first byte {first_byte}",
+        facts.name,
+    ))
 }
 
 /// One line of the table; the colour is for the state alone and does not count

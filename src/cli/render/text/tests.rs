@@ -7,8 +7,18 @@ const PLAIN: Form = Form::Text(TextStyle {
     colours: Colours::Off,
 });
 
+const FULL: Form = Form::Text(TextStyle {
+    detail: Detail::Full,
+    colours: Colours::Off,
+});
+
 fn lines(running: RunningService) -> Vec<String> {
     let text = report(running).render(PLAIN);
+    text.lines().map(str::to_owned).collect()
+}
+
+fn lines_in_full(running: RunningService) -> Vec<String> {
+    let text = report(running).render(FULL);
     text.lines().map(str::to_owned).collect()
 }
 
@@ -130,14 +140,30 @@ fn torn_records_are_marked() {
 
 #[test]
 fn sizes_are_exact_when_asked() {
-    let style = TextStyle {
-        detail: Detail::Full,
-        colours: Colours::Off,
-    };
-
-    let text = example().render(Form::Text(style));
+    let text = example().render(FULL);
 
     assert!(text.contains("  0  10066330  81474355  0.271  "), "{text}");
+}
+
+#[test]
+fn requests_of_http_stand_below_the_table_when_more_is_asked() {
+    let mut shop = shop();
+    let birch = &mut shop.snapshot.backends[1].value.1;
+    (birch.requests, birch.replies, birch.first_byte_microseconds) = (1, [0; 5], 0);
+
+    let full = lines_in_full(shop.clone());
+
+    assert_eq!(
+        full[5..],
+        [
+            "  maple: 30100 requests, replies 1xx 1, 2xx 30000, 3xx 50, 4xx 40, 5xx 9, \
+             first byte 4.0 ms",
+            "  birch: 1 request, replies 1xx 0, 2xx 0, 3xx 0, 4xx 0, 5xx 0, first byte -",
+        ]
+    );
+    assert_eq!(lines(shop.clone()).len(), 5);
+    shop.snapshot.service.value.0.http = false;
+    assert_eq!(lines_in_full(shop).len(), 5);
 }
 
 #[test]
