@@ -2,7 +2,7 @@
 //!
 //! `configs/invalid/NAME.conf` must give exactly `NAME.stderr`;
 //! `configs/valid/NAME.conf` must give no error, and exactly `NAME.stderr` if
-//! that file exists, else nothing but notes. `CROSSROADS_BLESS=1` rewrites the
+//! that file exists, else nothing at all. `CROSSROADS_BLESS=1` rewrites the
 //! `.stderr` files that are there, and those of the invalid ones.
 //!
 //! Evidence: decided (3.7), but for what a single file says at its top.
@@ -79,7 +79,7 @@ fn broken_configurations_give_their_golden_reports() {
 }
 
 #[test]
-fn valid_configurations_have_notes_at_most() {
+fn valid_configurations_have_no_errors_and_few_warnings() {
     for path in configurations("valid") {
         let loaded = loaded(&path);
         let golden = path.with_extension("stderr");

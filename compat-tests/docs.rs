@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crossroads::base::limits::Limits;
-use crossroads::config::directives::{ARGUMENTS_NOT_IN_EFFECT, Argument, DIRECTIVES, Directive};
+use crossroads::config::directives::{Argument, DIRECTIVES, Directive};
 use regex::Regex;
 
 fn root() -> &'static Path {
@@ -322,19 +322,6 @@ fn words_of_the_manual_page_are_those_of_the_table() {
     assert_entries_agree(|row, text| match row.argument {
         Argument::Word(words) => words.iter().all(|word| text.contains(word)),
         _ => true,
-    });
-}
-
-#[test]
-fn the_manual_page_marks_exactly_what_is_not_yet_in_effect() {
-    // Of these only one argument has no effect, and the mark stands beside it.
-    let partly = |row: &Directive| {
-        ARGUMENTS_NOT_IN_EFFECT
-            .iter()
-            .any(|(word, _)| *word == row.word)
-    };
-    assert_entries_agree(|row, text| {
-        partly(row) || text.contains("[not yet in effect") != row.in_effect
     });
 }
 

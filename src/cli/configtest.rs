@@ -6,7 +6,7 @@ use crate::config::diagnostic::{Report, Which};
 use crate::config::model::Config;
 use crate::config::{Purpose, load};
 
-/// Checks the file and prints every error, warning and note.
+/// Checks the file and prints every error and warning.
 ///
 /// Source: documented (manual page); "every" and the last line decided (2.5).
 pub(super) fn run(session: &Session) -> Outcome {

@@ -3,7 +3,6 @@
 
 mod access;
 mod file;
-mod later;
 mod logs;
 mod loops;
 mod modes;
@@ -67,7 +66,6 @@ pub(super) fn check(
     file::check(subject, map, findings);
     loops::check(&subject.drafts.services, findings);
     logs::check(&subject.drafts.services, findings);
-    later::check(&subject.drafts.services, findings);
     lists
 }
 

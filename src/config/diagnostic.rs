@@ -143,7 +143,6 @@ impl Paint {
         let sequence = match severity {
             Severity::Error => "1;31",
             Severity::Warning => "1;33",
-            Severity::Note => "1;36",
         };
         self.wrap(sequence, text)
     }
@@ -174,11 +173,6 @@ impl Report {
     /// The number of warnings.
     pub fn warnings(&self) -> usize {
         self.count(Severity::Warning)
-    }
-
-    /// The number of notes, which count neither as errors nor as warnings.
-    pub fn notes(&self) -> usize {
-        self.count(Severity::Note)
     }
 
     fn count(&self, severity: Severity) -> usize {
@@ -260,17 +254,13 @@ mod tests {
         let report = Report::new(vec![
             finding(Code::W02, 1, 1, 1, "a"),
             finding(Code::E07, 2, 1, 1, "b"),
-            finding(Code::N01, 3, 1, 1, "c"),
-            finding(Code::E08, 4, 1, 1, "d"),
+            finding(Code::E08, 3, 1, 1, "c"),
         ]);
 
         let errors = report.render(Colours::Never, Which::ErrorsOnly);
         let first = report.render(Colours::Never, Which::FirstError);
 
-        assert_eq!(
-            (report.errors(), report.warnings(), report.notes()),
-            (2, 1, 1)
-        );
+        assert_eq!((report.errors(), report.warnings()), (2, 1));
         assert!(errors.contains("E07") && errors.contains("E08") && !errors.contains("W02"));
         assert!(first.contains("E07") && !first.contains("E08"));
     }

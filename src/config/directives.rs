@@ -127,8 +127,6 @@ pub struct Directive {
     pub mark: Mark,
     /// The new form of a retired spelling.
     pub replaced_by: Option<&'static str>,
-    /// Whether it does something in this version already (N01).
-    pub in_effect: bool,
     /// What it does, in one line.
     pub summary: &'static str,
     /// Which setting it changes.
@@ -157,10 +155,6 @@ pub const RETIRED_ARGUMENTS: &[(&str, &str, &str)] = &[
     ("type", "stickyhttp", "http"),
 ];
 
-/// Words that are arguments only in this version's sense: accepted, but
-/// without effect yet (N01): directive and argument.
-pub const ARGUMENTS_NOT_IN_EFFECT: &[(&str, &str)] = &[("type", "http")];
-
 const YEAR: u32 = 31_536_000;
 const S: &[Level] = &[Level::Service];
 const B: &[Level] = &[Level::Backend];
@@ -184,7 +178,6 @@ const fn row(
         default: "none",
         mark: Mark::Documented,
         replaced_by: None,
-        in_effect: true,
         summary,
         slot,
     }
@@ -208,11 +201,6 @@ impl Directive {
 
     const fn ours(mut self) -> Self {
         self.mark = Mark::Ours;
-        self
-    }
-
-    const fn later(mut self) -> Self {
-        self.in_effect = false;
         self
     }
 
@@ -273,7 +261,7 @@ pub static DIRECTIVES: &[Directive] = &[
         "whether bytes pass unread or messages are unpacked").default("any"),
     row("headerinspection", S, Slot::HeaderInspection, Argument::Word(&["deep", "shallow"]),
         "deep|shallow", "how many messages of a connection are looked into")
-        .default("deep").later(),
+        .default("deep"),
     row("bindto", S, Slot::BindTo, Argument::Address, "any|ADDRESS",
         "address to listen on").default("any"),
     row("verbosity", SB, Slot::Verbosity, Argument::Boolean, "BOOLEAN",
@@ -336,19 +324,19 @@ pub static DIRECTIVES: &[Directive] = &[
     row("capture", BS, Slot::Capture, Argument::Text, "FILE [SNAPLEN] [when FILTER...]",
         "traffic as packets, for Wireshark").ours(),
     row("stickycookie", B, Slot::StickyCookie, Argument::Text, "NAME=VALUE",
-        "cookie that leads a request to this back end").later(),
+        "cookie that leads a request to this back end"),
     row("addserverheader", B, Slot::Header, Argument::Text, "\"NAME: VALUE\"",
-        "one more header in messages to the back end").later(),
+        "one more header in messages to the back end"),
     row("appendserverheader", B, Slot::Header, Argument::Text, "\"NAME: VALUE\"",
-        "addition to a header in messages to the back end").later(),
+        "addition to a header in messages to the back end"),
     row("setserverheader", B, Slot::Header, Argument::Text, "\"NAME: VALUE\"",
-        "header in messages to the back end, in place of those there").later(),
+        "header in messages to the back end, in place of those there"),
     row("addclientheader", B, Slot::Header, Argument::Text, "\"NAME: VALUE\"",
-        "one more header in messages to the client").later(),
+        "one more header in messages to the client"),
     row("appendclientheader", B, Slot::Header, Argument::Text, "\"NAME: VALUE\"",
-        "addition to a header in messages to the client").later(),
+        "addition to a header in messages to the client"),
     row("setclientheader", B, Slot::Header, Argument::Text, "\"NAME: VALUE\"",
-        "header in messages to the client, in place of those there").later(),
+        "header in messages to the client, in place of those there"),
     // Retired spellings (16.1).
     row("sessiontimeout", SB, Slot::ConnectionTimeout, Argument::Number(0, YEAR), "SECONDS",
         "retired spelling of connectiontimeout")
@@ -357,14 +345,12 @@ pub static DIRECTIVES: &[Directive] = &[
         "retired spelling of maxconnections")
         .unit("connections").default("0").decided().retired("maxconnections"),
     row("insertcookie", B, Slot::Header, Argument::Text, "TEXT",
-        "retired spelling of addclientheader \"Set-Cookie: TEXT\"")
-        .later().retired("addclientheader"),
+        "retired spelling of addclientheader \"Set-Cookie: TEXT\"").retired("addclientheader"),
     row("insertstickycookie", B, Slot::Header, Argument::Text, "TEXT",
-        "retired spelling of addclientheader \"Set-Cookie: TEXT\"")
-        .later().retired("addclientheader"),
+        "retired spelling of addclientheader \"Set-Cookie: TEXT\"").retired("addclientheader"),
     row("insertrealip", B, Slot::Header, Argument::OptionalBoolean, "[BOOLEAN]",
         "retired spelling of setserverheader \"X-Real-IP: %r\"")
-        .later().decided().retired("setserverheader"),
+        .decided().retired("setserverheader"),
     row("onsuccess", B, Slot::OnStart, Argument::Text, "COMMAND",
         "retired spelling of onstart").retired("onstart"),
     row("onfailure", B, Slot::OnFail, Argument::Text, "COMMAND",

@@ -171,8 +171,6 @@ pub(super) struct ServiceDraft {
     pub(super) backends: Vec<BackendDraft>,
     /// Whether a `backend` was there but faulty.
     pub(super) lost_backend: bool,
-    /// Statements that have no effect in this version, also of its back ends.
-    pub(super) later: Vec<(&'static Directive, Span)>,
 }
 
 impl ServiceDraft {

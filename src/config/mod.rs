@@ -6,7 +6,7 @@
 //!          places    defines       statements blocks   across   Report
 //! ```
 //!
-//! Promises: every error, warning and note of a file is found in one run, in
+//! Promises: every error and warning of a file is found in one run, in
 //! the order of the places; no input panics. Must not: open sockets, change
 //! anything, know the daemon.
 

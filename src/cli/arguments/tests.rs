@@ -373,10 +373,6 @@ fn only_warnings_are_silenced() {
             "-W no-E08",
             "argument 'no-E08' of '-W' names no warning; nothing else can be silenced",
         ),
-        (
-            "-W no-N01",
-            "argument 'no-N01' of '-W' names no warning; nothing else can be silenced",
-        ),
     ] {
         assert_eq!(usage_error(line), text);
     }

@@ -12,8 +12,6 @@ pub enum Severity {
     Error,
     /// The command goes on; can be silenced.
     Warning,
-    /// Only informs, and is not counted with the others.
-    Note,
 }
 
 impl fmt::Display for Severity {
@@ -21,7 +19,6 @@ impl fmt::Display for Severity {
         f.write_str(match self {
             Self::Error => "error",
             Self::Warning => "warning",
-            Self::Note => "note",
         })
     }
 }
@@ -107,7 +104,6 @@ codes! {
     W20 "usage that is never forgotten"
     W21 "connections in a loop"
     W22 "logs of different kinds in one file"
-    N01 "not yet in effect in this version"
 }
 
 impl Code {
@@ -115,8 +111,7 @@ impl Code {
     pub fn severity(self) -> Severity {
         match self.as_str().as_bytes()[0] {
             b'E' => Severity::Error,
-            b'W' => Severity::Warning,
-            _ => Severity::Note,
+            _ => Severity::Warning,
         }
     }
 
@@ -159,7 +154,7 @@ pub enum CodeError {
     /// Something else than `no-CODE`.
     #[error("`{0}` is not of the form no-CODE")]
     NotSilenced(String),
-    /// Errors and notes cannot be silenced.
+    /// Errors cannot be silenced.
     #[error("{0} is not a warning and cannot be silenced")]
     NotAWarning(Code),
 }
@@ -185,10 +180,6 @@ mod tests {
         assert_eq!(
             Code::silenced_by("no-E08"),
             Err(CodeError::NotAWarning(Code::E08))
-        );
-        assert_eq!(
-            Code::silenced_by("no-N01"),
-            Err(CodeError::NotAWarning(Code::N01))
         );
         assert_eq!(
             Code::silenced_by("W17"),

@@ -213,7 +213,6 @@ impl Lowerer<'_> {
                 deny: ListDraft::default(),
                 backends: Vec::new(),
                 lost_backend: false,
-                later: Vec::new(),
             }))
         } else {
             let full = matches!(self.open.last(), Some((Block::Service(service), _))

@@ -93,10 +93,6 @@ impl Lowerer<'_> {
     }
 
     fn take(&mut self, row: &'static Directive, word: Span, lowered: Lowered) {
-        let used = !row.in_effect && !matches!(lowered, Lowered::Nothing);
-        if let (true, Some((Block::Service(service), _))) = (used, self.open.first_mut()) {
-            service.later.push((row, word));
-        }
         match lowered {
             Lowered::Nothing => {}
             Lowered::Header(header) => {
