@@ -53,7 +53,7 @@ pub(super) fn check(
         unique(names, "back end", findings);
         templates(service, subject.text, findings);
         modes::check(service, findings);
-        web::check(service, subject.text, findings);
+        web::check(service, findings);
         lists.push(access::check(service, subject, map, findings));
         accounts.check(service, subject.options, findings);
     }
@@ -174,7 +174,10 @@ fn templates(service: &ServiceDraft, text: &str, findings: &mut Findings) {
             }
         }
         for header in &backend.headers {
-            let value = header.header.text.as_bytes();
+            // Only the value is a template, and `%` may stand in a name.
+            let text = header.header.text.as_bytes();
+            let name = header.header.name.as_bytes().len();
+            let value = &text[name.saturating_add(1).min(text.len())..];
             if value.contains(&b'%') && header.argument != header.word {
                 checker(value, header.argument, TemplateKind::Header, findings);
             }
@@ -197,9 +200,9 @@ fn template(
 ) {
     let (template, issues) = Template::parse(value, kind);
     let count = service.backends.len();
-    // The first `%` of the value and that of the raw text correspond even where
-    // the value was given another beginning (`insertcookie`) or lost it
-    // (`externalhandler persistent`).
+    // The end of the value and that of the raw text correspond even where the
+    // value was given another beginning (`insertcookie`) or lost it (the name of
+    // a header, `externalhandler persistent`).
     let shift = shift(value, argument.of(text));
     let place = |range: std::ops::Range<usize>| {
         let raw = argument.of(text);

@@ -1,5 +1,7 @@
 //! What a configuration means, after every check: nonsense has no value here.
 
+mod web;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::base::endpoint::Endpoint;
@@ -8,6 +10,8 @@ use crate::base::quantity::{ConnectionLimit, Milliseconds, Percent, Seconds, Wei
 use crate::base::text::Text;
 use crate::policy::access::{AccessRules, FilterList};
 use crate::policy::dispatch::DispatchMode;
+
+pub use web::{HeaderAction, HeaderDirective, HeaderInspection, HeaderSide};
 
 /// A whole configuration that was found free of errors.
 #[derive(Clone, Debug, PartialEq)]
@@ -237,16 +241,6 @@ pub enum ServiceKind {
     Http(HeaderInspection),
 }
 
-/// How far a service of `type http` looks into messages.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum HeaderInspection {
-    /// Every request and reply.
-    #[default]
-    Deep,
-    /// The first request of a client connection and its reply.
-    Shallow,
-}
-
 /// One back end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
@@ -282,35 +276,4 @@ pub struct Backend {
     pub sticky_cookie: Option<Text>,
     /// Header directives in file order.
     pub headers: Vec<HeaderDirective>,
-}
-
-/// One `{add|append|set}{server|client}header` directive.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct HeaderDirective {
-    /// Which messages it changes.
-    pub side: HeaderSide,
-    /// What it does to a header that is there already.
-    pub action: HeaderAction,
-    /// `Name: value`.
-    pub text: Text,
-}
-
-/// Which messages a header directive changes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum HeaderSide {
-    /// Messages to the back end.
-    Server,
-    /// Messages to the client.
-    Client,
-}
-
-/// What a header directive does to a header that is there already.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum HeaderAction {
-    /// One more header of that name.
-    Add,
-    /// The value is joined to the last one of that name with `; `.
-    Append,
-    /// All of that name are replaced.
-    Set,
 }

@@ -9,6 +9,9 @@ use tempfile::TempDir;
 use super::diagnostic::{Colours, Which};
 use super::model::{CaptureRotation, HandlerKind, HeaderInspection, ServiceKind};
 use super::*;
+use crate::base::clock::Clock;
+use crate::base::id::BackendId;
+use crate::base::template::{TemplateBackend, TemplateContext};
 use crate::base::text::Text;
 use crate::policy::dispatch::DispatchMode;
 
@@ -215,6 +218,121 @@ fn byte_that_is_not_utf8_reaches_the_model_as_it_is() {
     let config = loaded.config.unwrap();
     let header = &config.services[0].backends[0].headers[0];
     assert_eq!(header.text.as_bytes(), b"X-City: Orl\xE9ans");
+}
+
+/// What one directive of a back end in a service of `type http` gives.
+fn with_header(statement: &str) -> Loaded {
+    let text =
+        format!("service s {{ port 1; type http; backend maple {{ server h:1; {statement} }} }}");
+    read(text.as_bytes())
+}
+
+#[test]
+fn header_directive_is_taken_apart_with_its_value_as_a_template() {
+    for (written, name, value) in [
+        ("X-Client: to %b", "X-Client", "to maple"),
+        ("X-Empty:", "X-Empty", ""),
+        ("X:  a: b ", "X", "a: b"),
+        ("%b: %b", "%b", "maple"),
+    ] {
+        let loaded = with_header(&format!("setserverheader \"{written}\";"));
+
+        assert_eq!(codes(&loaded), [""; 0], "{written}");
+        let config = loaded.config.unwrap();
+        let header = &config.services[0].backends[0].headers[0];
+        let maple = TemplateBackend {
+            name: "maple",
+            weight: 1,
+            usable: true,
+        };
+        let expanded = header.value.expand(&TemplateContext {
+            service: "s",
+            backends: &[maple].as_slice(),
+            current: Some(BackendId(0)),
+            client: None,
+            host: "",
+            process: 0,
+            epoch: 0,
+            zone: &Clock::gmt(),
+        });
+        assert_eq!(header.name, Text::from(name));
+        assert_eq!(Text::from(expanded), Text::from(value));
+        assert_eq!(header.text, Text::from(written));
+    }
+}
+
+#[test]
+fn specifier_of_a_header_is_found_behind_the_name_and_not_in_it() {
+    for (statement, shown) in [
+        ("setserverheader \"%9b: x %9b\";", "%9b\";"),
+        ("insertcookie k=%9b;", "%9b;"),
+    ] {
+        let loaded = with_header(statement);
+
+        let found = loaded.report.diagnostics().iter();
+        let mut found = found.filter(|found| found.code == Code::E38);
+        let place = &found.next().unwrap().place;
+        let excerpt = place.excerpt.as_deref().unwrap();
+        assert!(excerpt[place.indent..].starts_with(shown), "{excerpt}");
+        assert!(found.next().is_none(), "{statement}");
+    }
+}
+
+#[test]
+fn header_with_a_control_character_or_a_bad_name_is_refused() {
+    let controls = (1..0x20).chain([0x7F]).map(char::from);
+    let faulty = controls.map(|control| format!("X: a{control}b"));
+    let names = [
+        "X Y: a",
+        "X\t: a",
+        "(X): a",
+        "X\u{e9}: a",
+        ": a",
+        "X",
+        " : a",
+    ];
+    for written in faulty.chain(names.map(str::to_owned)) {
+        let loaded = with_header(&format!("addclientheader \"{written}\";"));
+
+        assert_eq!(codes(&loaded), ["E37"], "{written:?}");
+    }
+}
+
+#[test]
+fn header_that_frames_or_names_twice_is_refused() {
+    for (statement, expected) in [
+        ("setserverheader \"content-length: 1\";", "E37"),
+        ("addclientheader \"Transfer-Encoding: chunked\";", "E37"),
+        ("addserverheader \"host: a\";", "E37"),
+        ("appendserverheader \"Host: a\";", "E37"),
+    ] {
+        assert_eq!(codes(&with_header(statement)), [expected], "{statement}");
+    }
+    for statement in [
+        "setserverheader \"Host: a\";",
+        "addclientheader \"Host: a\";",
+    ] {
+        assert_eq!(codes(&with_header(statement)), [""; 0], "{statement}");
+    }
+}
+
+#[test]
+fn header_that_the_daemon_manages_is_warned_of_and_dropped() {
+    let managed = [
+        "Connection",
+        "proxy-connection",
+        "Keep-Alive",
+        "TE",
+        "Trailer",
+        "UPGRADE",
+    ];
+    for name in managed {
+        let loaded = with_header(&format!("setclientheader \"{name}: x\";"));
+
+        assert_eq!(codes(&loaded), ["W15"], "{name}");
+        let config = loaded.config.unwrap();
+        assert_eq!(config.services[0].backends[0].headers, []);
+    }
 }
 
 #[test]

@@ -210,12 +210,8 @@ impl<'a> Input<'a> {
             return Ok(Lowered::Nothing);
         }
         let word = self.statement.word;
-        Ok(self.header(
-            HeaderSide::Server,
-            HeaderAction::Set,
-            Text::from("X-Real-IP: %r"),
-            word,
-        ))
+        let set = (HeaderSide::Server, HeaderAction::Set);
+        self.header(set, Text::from("X-Real-IP: %r"), word)
     }
 
     fn address(&self) -> Outcome<Lowered> {

@@ -146,11 +146,8 @@ pub(super) fn sample_config() -> Config {
 fn configured_shop() -> Service {
     let http = ServiceKind::Http(HeaderInspection::Shallow);
     let dispatch = DispatchMode::BySize(Over::new(4).unwrap());
-    let header = |side, action, text: &str| HeaderDirective {
-        side,
-        action,
-        text: text.into(),
-    };
+    let header =
+        |side, action, text: &str| HeaderDirective::new(side, action, text.into()).unwrap();
     let maple = Backend {
         connection_timeout: Some(Seconds::new(0).unwrap()),
         traffic_log: Some("/var/log/maple".into()),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::base::clock::Clock;
 use crate::base::id::BackendId;
-use crate::base::template::{Template, TemplateBackend, TemplateContext, TemplateKind};
+use crate::base::template::{TemplateBackend, TemplateContext};
 use crate::config::diagnostic::Code;
 use crate::config::directives::Slot;
 use crate::config::draft::{BackendDraft, HeaderDraft, ServiceDraft};
@@ -13,7 +13,7 @@ use crate::config::model::{HeaderAction, HeaderSide};
 use crate::config::source::quoted;
 
 /// W03, W07, W08, W15.
-pub(super) fn check(service: &ServiceDraft, text: &str, findings: &mut Findings) {
+pub(super) fn check(service: &ServiceDraft, findings: &mut Findings) {
     if service.settings.is_spoilt(Slot::Type) {
         return;
     }
@@ -22,11 +22,9 @@ pub(super) fn check(service: &ServiceDraft, text: &str, findings: &mut Findings)
     }
     for backend in &service.backends {
         for header in backend.headers.iter().filter(|header| header.managed) {
-            let name = header.argument.of(text).trim_start_matches(['"', '\'']);
-            let name = name.split(':').next().unwrap_or_default();
             let message = format!(
                 "the daemon manages the header {} itself; ignored",
-                quoted(name)
+                quoted(&header.header.name.to_lossy())
             );
             findings.push(Finding::new(Code::W15, header.argument, message));
         }
@@ -55,6 +53,9 @@ fn without_effect(service: &ServiceDraft, findings: &mut Findings) {
 
 /// W07 and W08: cookies that nothing sets, and that lead elsewhere.
 fn cookies(service: &ServiceDraft, findings: &mut Findings) {
+    let backends: Vec<_> = service.backends.iter().map(as_seen).collect();
+    let (backends, gmt) = (backends.as_slice(), Clock::gmt());
+    let mut context = context(service, &backends, &gmt);
     let mut seen = HashMap::new();
     for (index, backend) in service.backends.iter().enumerate() {
         let Some(setting) = backend.settings.find(Slot::StickyCookie) else {
@@ -71,7 +72,9 @@ fn cookies(service: &ServiceDraft, findings: &mut Findings) {
         } else {
             seen.insert(cookie, (setting.argument, backend.name()));
         }
-        if !is_set(cookie.as_bytes(), index, backend, service) {
+        context.current = u32::try_from(index).ok().map(BackendId);
+        let mut headers = backend.headers.iter();
+        if !headers.any(|header| pair_of(header, &context) == cookie.as_bytes()) {
             let message = format!(
                 "nothing sets the cookie {shown}: add \
                  `addclientheader \"Set-Cookie: {}\";` to this back end",
@@ -82,51 +85,40 @@ fn cookies(service: &ServiceDraft, findings: &mut Findings) {
     }
 }
 
-/// Whether a header directive of the back end sets the pair.
-fn is_set(cookie: &[u8], index: usize, backend: &BackendDraft, service: &ServiceDraft) -> bool {
-    backend
-        .headers
-        .iter()
-        .any(|header| pair_of(header, index, service) == cookie)
-}
-
 /// The pair that a `Set-Cookie` directive sets, empty for other directives.
-fn pair_of(header: &HeaderDraft, index: usize, service: &ServiceDraft) -> Vec<u8> {
-    let sets = header.header.side == HeaderSide::Client
-        && matches!(header.header.action, HeaderAction::Add | HeaderAction::Set);
-    let bytes = header.header.text.as_bytes();
-    let value = bytes.iter().position(|byte| *byte == b':');
-    let Some(colon) = value.filter(|_| sets) else {
-        return Vec::new();
-    };
-    if !bytes[..colon].eq_ignore_ascii_case(b"set-cookie") {
+fn pair_of(draft: &HeaderDraft, context: &TemplateContext<'_>) -> Vec<u8> {
+    let header = &draft.header;
+    let adds = matches!(header.action, HeaderAction::Add | HeaderAction::Set);
+    if header.side != HeaderSide::Client || !adds || !header.is_about("Set-Cookie") {
         return Vec::new();
     }
-    let value = expanded(&bytes[colon + 1..], index, service);
+    let value = header.value.expand(context);
     let pair = value.split(|byte| *byte == b';').next().unwrap_or_default();
     pair.trim_ascii().to_vec()
 }
 
-/// The value with names and weights filled in; they are known already.
-fn expanded(value: &[u8], index: usize, service: &ServiceDraft) -> Vec<u8> {
-    if !value.contains(&b'%') {
-        return value.to_vec();
-    }
-    let backends = service.backends.iter().map(|backend| TemplateBackend {
-        name: backend.name(),
-        weight: u16::try_from(backend.weight()).unwrap_or(1),
-        usable: true,
-    });
-    let backends: Vec<_> = backends.collect();
-    let (template, _) = Template::parse(value, TemplateKind::Header);
-    template.expand(&TemplateContext {
+/// Names and weights are known already, and all that a cookie can be made of.
+fn context<'a>(
+    service: &'a ServiceDraft,
+    backends: &'a &'a [TemplateBackend<'a>],
+    zone: &'a Clock,
+) -> TemplateContext<'a> {
+    TemplateContext {
         service: service.name(),
-        backends: &backends.as_slice(),
-        current: u32::try_from(index).ok().map(BackendId),
+        backends,
+        current: None,
         client: None,
         host: "",
         process: 0,
         epoch: 0,
-        zone: &Clock::gmt(),
-    })
+        zone,
+    }
+}
+
+fn as_seen(backend: &BackendDraft) -> TemplateBackend<'_> {
+    TemplateBackend {
+        name: backend.name(),
+        weight: u16::try_from(backend.weight()).unwrap_or(1),
+        usable: true,
+    }
 }

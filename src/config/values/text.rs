@@ -80,31 +80,38 @@ impl Input<'_> {
             return fail(Finding::new(Code::E37, span, problem).accepted(HEADER_FORM.to_owned()));
         }
         let name = value.split(':').next().unwrap_or("");
-        if FRAMING_HEADERS
-            .iter()
-            .any(|framing| name.eq_ignore_ascii_case(framing))
-        {
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        if FRAMING_HEADERS.iter().any(|framing| is(framing)) {
             let message = format!("{} may not be changed", quoted(name));
             return fail(Finding::new(Code::E37, span, message));
         }
-        Ok(self.header(side, action, Text::from(to_bytes(&value)), span))
+        if side == HeaderSide::Server && action != HeaderAction::Set && is("Host") {
+            let message = format!(
+                "`{}` may not be used for {}: a request has one, and servers refuse two",
+                self.row.word,
+                quoted(name)
+            );
+            return fail(Finding::new(Code::E37, span, message).suggest(Some("setserverheader")));
+        }
+        self.header((side, action), Text::from(to_bytes(&value)), span)
     }
 
+    /// The header directive that `text` says, which has a colon.
     pub(super) fn header(
         &self,
-        side: HeaderSide,
-        action: HeaderAction,
+        (side, action): (HeaderSide, HeaderAction),
         text: Text,
         at: Span,
-    ) -> Lowered {
-        let managed = MANAGED_HEADERS.iter().any(|name| has_name(&text, name));
-        Lowered::Header(Box::new(HeaderDraft {
-            header: HeaderDirective { side, action, text },
+    ) -> Outcome<Lowered> {
+        let header = HeaderDirective::new(side, action, text).ok_or(None)?;
+        let managed = MANAGED_HEADERS.iter().any(|name| header.is_about(name));
+        Ok(Lowered::Header(Box::new(HeaderDraft {
+            header,
             row: self.row,
             word: self.statement.word,
             argument: at,
             managed,
-        }))
+        })))
     }
 }
 
@@ -124,13 +131,6 @@ const MANAGED_HEADERS: &[&str] = &[
     "Trailer",
     "Upgrade",
 ];
-
-fn has_name(text: &Text, name: &str) -> bool {
-    let mut parts = text.as_bytes().split(|byte| *byte == b':');
-    parts
-        .next()
-        .is_some_and(|part| part.eq_ignore_ascii_case(name.as_bytes()))
-}
 
 fn is_token_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
