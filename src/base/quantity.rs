@@ -125,8 +125,12 @@ impl Seconds {
     pub const MAX: u32 = 31_536_000;
 
     /// Takes `value`, or `None` above [`Seconds::MAX`].
-    pub fn new(value: u32) -> Option<Self> {
-        (value <= Self::MAX).then_some(Self(value))
+    pub const fn new(value: u32) -> Option<Self> {
+        if value <= Self::MAX {
+            Some(Self(value))
+        } else {
+            None
+        }
     }
 
     /// The number as it was written.

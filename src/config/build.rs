@@ -4,7 +4,7 @@ use super::directives::Slot;
 use super::draft::{BackendDraft, ListDraft, ServiceDraft, Settings, Value};
 use super::model::{
     AccessLists, Backend, BindTo, Capture, CaptureRotation, Config, HeaderInspection, Service,
-    ServiceKind,
+    ServiceKind, WebSettings,
 };
 use crate::base::endpoint::Endpoint;
 use crate::base::name::{BackendName, ServiceName};
@@ -61,6 +61,7 @@ fn service(draft: &ServiceDraft, access: AccessLists, text: &str) -> Option<Serv
         throughput_log: own(Slot::ThroughputLog),
         capture: capture(settings),
         capture_rotation: capture_rotation(settings),
+        web: web(settings),
         backends: backends.collect::<Option<Vec<_>>>()?,
     })
 }
@@ -129,6 +130,25 @@ fn capture_rotation(settings: &Settings) -> CaptureRotation {
     CaptureRotation {
         size: number(Slot::CaptureSize, default.size),
         files: number(Slot::CaptureFiles, default.files),
+    }
+}
+
+fn web(settings: &Settings) -> WebSettings {
+    let default = WebSettings::default();
+    let time = |slot| settings.number(slot).and_then(Seconds::new);
+    let size = |slot, default| {
+        let given = settings.number(slot);
+        given.map_or(default, |given| usize::try_from(given).unwrap_or(default))
+    };
+    WebSettings {
+        head_timeout: time(Slot::HeadTimeout),
+        keepalive_timeout: time(Slot::KeepaliveTimeout).unwrap_or(default.keepalive_timeout),
+        response_timeout: time(Slot::ResponseTimeout).unwrap_or(default.response_timeout),
+        max_header_size: size(Slot::MaxHeaderSize, default.max_header_size),
+        max_headers: size(Slot::MaxHeaders, default.max_headers),
+        reuse: settings.reuse(),
+        reuse_max: size(Slot::ReuseMax, default.reuse_max),
+        reuse_age: time(Slot::ReuseAge).unwrap_or(default.reuse_age),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::ast::{Span, Spanned};
 use super::directives::{Directive, Slot};
-use super::model::{BindTo, Capture, Handler, HeaderDirective, HeaderInspection};
+use super::model::{BindTo, Capture, Handler, HeaderDirective, HeaderInspection, Reuse};
 use crate::base::endpoint::Host;
 use crate::base::text::Text;
 use crate::policy::access::Filter;
@@ -19,6 +19,8 @@ pub(super) enum Value {
     Http(bool),
     /// `headerinspection`.
     Inspection(HeaderInspection),
+    /// `reuse`.
+    Reuse(Reuse),
     /// `bindto`.
     Bind(BindTo),
     /// `dispatchmode`, with the program of a handler.
@@ -83,6 +85,14 @@ impl Settings {
         match self.value(slot) {
             Some(Value::Flag(flag)) => Some(*flag),
             _ => None,
+        }
+    }
+
+    /// The `reuse` that counts.
+    pub(super) fn reuse(&self) -> Reuse {
+        match self.value(Slot::Reuse) {
+            Some(Value::Reuse(reuse)) => *reuse,
+            _ => Reuse::Never,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::base::text::Text;
 use crate::policy::access::{AccessRules, FilterList};
 use crate::policy::dispatch::DispatchMode;
 
-pub use web::{HeaderAction, HeaderDirective, HeaderInspection, HeaderSide};
+pub use web::{HeaderAction, HeaderDirective, HeaderInspection, HeaderSide, Reuse, WebSettings};
 
 /// A whole configuration that was found free of errors.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +76,8 @@ pub struct Service {
     pub capture: Option<Capture>,
     /// How captures of this service go on in new files.
     pub capture_rotation: CaptureRotation,
+    /// What only `type http` looks at, as written in any case.
+    pub web: WebSettings,
     /// At least one, in order of definition.
     pub backends: Vec<Backend>,
 }

@@ -7,10 +7,14 @@ use proptest::test_runner::RngSeed;
 use tempfile::TempDir;
 
 use super::diagnostic::{Colours, Which};
-use super::model::{CaptureRotation, HandlerKind, HeaderInspection, ServiceKind};
+use super::model::{
+    CaptureRotation, HandlerKind, HeaderInspection, Reuse, ServiceKind, WebSettings,
+};
 use super::*;
 use crate::base::clock::Clock;
 use crate::base::id::BackendId;
+use crate::base::limits::Limits;
+use crate::base::quantity::Seconds;
 use crate::base::template::{TemplateBackend, TemplateContext};
 use crate::base::text::Text;
 use crate::policy::dispatch::DispatchMode;
@@ -122,6 +126,86 @@ fn directives_of_ours_reach_the_model() {
     assert_eq!(capture.snap_length, Some(96));
     assert_eq!(capture.when.filters().len(), 2);
     assert_eq!(service.backends[1].capture, None);
+}
+
+#[test]
+fn directives_of_http_services_reach_the_model() {
+    let web = |statements: &str| {
+        let text = format!("service s {{ port 1; type http; {statements} {BACKEND} }}");
+        config(&text).services[0].web.clone()
+    };
+
+    let given = web(
+        "reuse safe; reusemax 5; reuseage 6; headtimeout 7; keepalivetimeout 8;
+            responsetimeout 9; maxheadersize 1024; maxheaders 1000;",
+    );
+
+    let seconds = |number| Seconds::new(number).unwrap();
+    let expected = WebSettings {
+        reuse: Reuse::Safe,
+        reuse_max: 5,
+        reuse_age: seconds(6),
+        head_timeout: Some(seconds(7)),
+        keepalive_timeout: seconds(8),
+        response_timeout: seconds(9),
+        max_header_size: 1_024,
+        max_headers: 1_000,
+    };
+    assert_eq!(given, expected);
+    assert_eq!(web(""), WebSettings::default());
+    assert_eq!(web("reuse never;"), WebSettings::default());
+}
+
+#[test]
+fn defaults_of_http_services_are_those_of_the_table() {
+    let default = WebSettings::default();
+    for (word, value) in [
+        ("reuse", default.reuse.to_string()),
+        ("reusemax", default.reuse_max.to_string()),
+        ("reuseage", default.reuse_age.get().to_string()),
+        ("headtimeout", Limits::default().head.as_secs().to_string()),
+        (
+            "keepalivetimeout",
+            default.keepalive_timeout.get().to_string(),
+        ),
+        (
+            "responsetimeout",
+            default.response_timeout.get().to_string(),
+        ),
+        ("maxheadersize", default.max_header_size.to_string()),
+        ("maxheaders", default.max_headers.to_string()),
+    ] {
+        let row = directives::find(word, directives::Level::Service).unwrap();
+        assert_eq!(row.default, value, "{word}");
+    }
+}
+
+#[test]
+fn limits_of_http_services_end_where_they_should() {
+    for (statement, code) in [
+        ("reusemax 0;", "E08"),
+        ("reusemax 65536;", "E08"),
+        ("reuseage 0;", "E08"),
+        ("headtimeout 0;", "E08"),
+        ("keepalivetimeout 31536001;", "E08"),
+        ("responsetimeout 31536001;", "E08"),
+        ("maxheadersize 1023;", "E08"),
+        ("maxheadersize 1048577;", "E08"),
+        ("maxheaders 7;", "E08"),
+        ("maxheaders 1001;", "E08"),
+        ("reuse always;", "E07"),
+        ("reuse;", "E06"),
+    ] {
+        let text = format!("service shop {{ port 8080; type http; {statement} {BACKEND} }}");
+        assert_eq!(codes(&read(text.as_bytes())), [code], "{statement}");
+    }
+}
+
+#[test]
+fn nothing_is_said_of_reuse_where_its_word_was_faulty() {
+    let text = format!("service s {{ port 1; type http; reuse on; reusemax 9; {BACKEND} }}");
+
+    assert_eq!(codes(&read(text.as_bytes())), ["E07"]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::findings::{Finding, Findings};
 use super::lower::bad_character;
 use super::model::{
     BindTo, Capture, Handler, HandlerKind, HeaderAction, HeaderDirective, HeaderInspection,
-    HeaderSide,
+    HeaderSide, Reuse,
 };
 use super::source::{LOST, printable, quoted, to_bytes};
 use super::string;
@@ -173,6 +173,8 @@ impl<'a> Input<'a> {
             (Slot::Type, "http" | "stickyhttp") => Value::Http(true),
             (Slot::HeaderInspection, "deep") => Value::Inspection(HeaderInspection::Deep),
             (Slot::HeaderInspection, "shallow") => Value::Inspection(HeaderInspection::Shallow),
+            (Slot::Reuse, "never") => Value::Reuse(Reuse::Never),
+            (Slot::Reuse, "safe") => Value::Reuse(Reuse::Safe),
             _ => {
                 let allowed = match self.row.argument {
                     Argument::Word(words) => words,

@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use crate::base::text::Text;
 use crate::config::model::{
     Backend, Capture, Config, HeaderAction, HeaderInspection, HeaderSide, Service, ServiceKind,
+    WebSettings,
 };
 use crate::status::snapshot::{
     BackendFacts, BackendNumbers, Record, SegmentHeader, ServiceFacts, ServiceNumbers,
@@ -174,7 +175,7 @@ fn configured_service(service: &Service) -> Object {
     };
     let backends = service.backends.iter();
     let backends = backends.map(|backend| configured_backend(service, backend));
-    Object(vec![
+    let mut fields = vec![
         ("name", service.name.as_str().into()),
         ("port", service.port.into()),
         ("type", kind(service).into()),
@@ -199,8 +200,32 @@ fn configured_service(service: &Service) -> Object {
         ("capture", capture(service.capture.as_ref())),
         ("capturesize", service.capture_rotation.size.into()),
         ("capturefiles", service.capture_rotation.files.into()),
-        ("backends", Value::Objects("backend", backends.collect())),
-    ])
+    ];
+    fields.extend(web(&service.web));
+    fields.push(("backends", Value::Objects("backend", backends.collect())));
+    Object(fields)
+}
+
+/// What only `type http` looks at. No `headtimeout`: the limit `head`.
+fn web(web: &WebSettings) -> [(&'static str, Value); 8] {
+    [
+        ("reuse", web.reuse.to_string().into()),
+        ("reusemax", count(web.reuse_max)),
+        ("reuseage", web.reuse_age.get().into()),
+        (
+            "headtimeout",
+            web.head_timeout
+                .map_or(Value::Null, |time| time.get().into()),
+        ),
+        ("keepalivetimeout", web.keepalive_timeout.get().into()),
+        ("responsetimeout", web.response_timeout.get().into()),
+        ("maxheadersize", count(web.max_header_size)),
+        ("maxheaders", count(web.max_headers)),
+    ]
+}
+
+fn count(number: usize) -> Value {
+    Value::Count(number as u64)
 }
 
 /// What the back end does not say itself comes from its service.

@@ -8,7 +8,7 @@ use crate::base::quantity::{ConnectionLimit, Milliseconds, Percent, Seconds, Wei
 use crate::base::state::{Reason, ShownState};
 use crate::config::model::{
     AccessLists, Backend, BindTo, CaptureRotation, Config, Handler, HandlerKind, HeaderAction,
-    HeaderDirective, HeaderInspection, HeaderSide, Service, ServiceKind,
+    HeaderDirective, HeaderInspection, HeaderSide, Service, ServiceKind, WebSettings,
 };
 use crate::policy::dispatch::{DispatchMode, Over};
 use crate::status::snapshot::{
@@ -209,6 +209,7 @@ fn service(name: &str, port: u16, dispatch: DispatchMode) -> Service {
         on_events: None,
         capture: None,
         capture_rotation: CaptureRotation::default(),
+        web: WebSettings::default(),
         backends: Vec::new(),
     }
 }

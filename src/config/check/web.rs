@@ -7,12 +7,25 @@ use crate::base::id::BackendId;
 use crate::base::template::{TemplateBackend, TemplateContext};
 use crate::config::diagnostic::Code;
 use crate::config::directives::Slot;
-use crate::config::draft::{BackendDraft, HeaderDraft, ServiceDraft};
+use crate::config::draft::{BackendDraft, HeaderDraft, ServiceDraft, Value};
 use crate::config::findings::{Finding, Findings};
-use crate::config::model::{HeaderAction, HeaderSide};
+use crate::config::model::{HeaderAction, HeaderInspection, HeaderSide, Reuse};
 use crate::config::source::quoted;
 
-/// W03, W07, W08, W15.
+/// What a service may set for `type http`.
+const OF_A_SERVICE: [Slot; 9] = [
+    Slot::HeaderInspection,
+    Slot::Reuse,
+    Slot::ReuseMax,
+    Slot::ReuseAge,
+    Slot::HeadTimeout,
+    Slot::KeepaliveTimeout,
+    Slot::ResponseTimeout,
+    Slot::MaxHeaderSize,
+    Slot::MaxHeaders,
+];
+
+/// W03, W04, W07, W08, W15.
 pub(super) fn check(service: &ServiceDraft, findings: &mut Findings) {
     if service.settings.is_spoilt(Slot::Type) {
         return;
@@ -29,7 +42,34 @@ pub(super) fn check(service: &ServiceDraft, findings: &mut Findings) {
             findings.push(Finding::new(Code::W15, header.argument, message));
         }
     }
+    nothing_to_reuse(service, findings);
     cookies(service, findings);
+}
+
+/// W04: `reusemax` and `reuseage` without `reuse safe`, and that where nobody
+/// sees where a request ends.
+fn nothing_to_reuse(service: &ServiceDraft, findings: &mut Findings) {
+    let settings = &service.settings;
+    let mut report = |slot, why: &str| {
+        if let Some(setting) = settings.find(slot) {
+            let message = format!("`{}` has no effect {why}", setting.row.word);
+            findings.push(Finding::new(Code::W04, setting.word, message));
+        }
+    };
+    let shallow = Value::Inspection(HeaderInspection::Shallow);
+    match settings.reuse() {
+        Reuse::Never if settings.is_spoilt(Slot::Reuse) => {}
+        Reuse::Never => {
+            report(Slot::ReuseMax, "without `reuse safe`");
+            report(Slot::ReuseAge, "without `reuse safe`");
+        }
+        Reuse::Safe if settings.value(Slot::HeaderInspection) == Some(&shallow) => {
+            let why = "with `headerinspection shallow`: behind the first request of a client \
+                       nobody sees where one ends";
+            report(Slot::Reuse, why);
+        }
+        Reuse::Safe => {}
+    }
 }
 
 /// W03: what a `type any` service does not look at.
@@ -38,7 +78,10 @@ fn without_effect(service: &ServiceDraft, findings: &mut Findings) {
         let message = format!("`{word}` has no effect in a `type any` service");
         findings.push(Finding::new(Code::W03, place, message));
     };
-    if let Some(setting) = service.settings.find(Slot::HeaderInspection) {
+    for setting in OF_A_SERVICE
+        .iter()
+        .filter_map(|slot| service.settings.find(*slot))
+    {
         report(setting.row.word, setting.word);
     }
     for backend in &service.backends {

@@ -85,7 +85,7 @@ codes! {
     W01 "retired spelling"
     W02 "set twice with different values"
     W03 "no effect in a `type any` service"
-    W04 "no effect with this dispatch mode"
+    W04 "no effect beside what else is set"
     W05 "allow or deny file missing or empty"
     W06 "list overruled by the file of the same side"
     W07 "nothing sets the sticky cookie"

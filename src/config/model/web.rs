@@ -1,5 +1,6 @@
 //! What only services of `type http` have.
 
+use crate::base::quantity::Seconds;
 use crate::base::template::{Template, TemplateKind};
 use crate::base::text::Text;
 
@@ -11,6 +12,67 @@ pub enum HeaderInspection {
     Deep,
     /// The first request of a client connection and its reply.
     Shallow,
+}
+
+/// What a service of `type http` has beside its header inspection. Limits of
+/// size and number are those of heads from both sides.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct WebSettings {
+    /// How long the head of a request may take, from its first byte, 1 to a
+    /// year; `None` = the limit `head`.
+    pub head_timeout: Option<Seconds>,
+    /// How long the next request of a client may be waited for; 0 = the idle
+    /// limit.
+    pub keepalive_timeout: Seconds,
+    /// How long a back end may take from the end of a request to the first byte
+    /// of its reply; 0 = no limit.
+    pub response_timeout: Seconds,
+    /// Bytes of a head, 1024 to 1048576.
+    pub max_header_size: usize,
+    /// Fields of a head, 8 to 1000.
+    pub max_headers: usize,
+    /// Whether clients share connections to back ends.
+    pub reuse: Reuse,
+    /// Idle connections that a worker keeps for a back end, 1 to 65535.
+    pub reuse_max: usize,
+    /// How long one is kept, 1 to a year.
+    pub reuse_age: Seconds,
+}
+
+impl Default for WebSettings {
+    fn default() -> Self {
+        const HALF_A_MINUTE: Seconds = Seconds::new(30).unwrap();
+        Self {
+            head_timeout: None,
+            keepalive_timeout: Seconds::default(),
+            response_timeout: Seconds::default(),
+            max_header_size: 65_536,
+            max_headers: 200,
+            reuse: Reuse::Never,
+            reuse_max: 64,
+            reuse_age: HALF_A_MINUTE,
+        }
+    }
+}
+
+/// Whether a connection to a back end may serve several clients, one after
+/// another.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Reuse {
+    /// A connection belongs to one client.
+    #[default]
+    Never,
+    /// It may, where no client can tell.
+    Safe,
+}
+
+impl std::fmt::Display for Reuse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Never => "never",
+            Self::Safe => "safe",
+        })
+    }
 }
 
 /// One `{add|append|set}{server|client}header` directive, taken apart.
