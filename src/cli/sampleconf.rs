@@ -36,8 +36,8 @@ mod tests {
     }
 
     /// What is worth a warning on some machines or for some accounts, of which
-    /// the sample has none: an account needs root, and lists their files.
-    const NEEDS_SURROUNDINGS: &[&str] = &["useraccount", "allowfile", "denyfile"];
+    /// the sample has none: an account needs root, lists and pages their files.
+    const NEEDS_SURROUNDINGS: &[&str] = &["useraccount", "allowfile", "denyfile", "errorfile"];
 
     #[test]
     fn sample_sets_every_directive_that_needs_nothing_else() {

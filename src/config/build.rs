@@ -1,9 +1,10 @@
 //! From drafts without errors to the model.
 
+use super::check::FileContents;
 use super::directives::Slot;
 use super::draft::{BackendDraft, ListDraft, ServiceDraft, Settings, Value};
 use super::model::{
-    AccessLists, Backend, BindTo, Capture, CaptureRotation, Config, HeaderInspection, Service,
+    Backend, BindTo, Capture, CaptureRotation, Config, ErrorPage, HeaderInspection, Service,
     ServiceKind, WebSettings,
 };
 use crate::base::endpoint::Endpoint;
@@ -17,10 +18,10 @@ use crate::policy::dispatch::DispatchMode;
 pub(super) fn config<'a>(
     path: String,
     fingerprint: u64,
-    drafts: impl Iterator<Item = (&'a ServiceDraft, AccessLists)>,
+    drafts: impl Iterator<Item = (&'a ServiceDraft, FileContents)>,
     text: &str,
 ) -> Option<Config> {
-    let services = drafts.map(|(draft, access)| service(draft, access, text));
+    let services = drafts.map(|(draft, contents)| service(draft, contents, text));
     Some(Config {
         path,
         fingerprint,
@@ -28,7 +29,7 @@ pub(super) fn config<'a>(
     })
 }
 
-fn service(draft: &ServiceDraft, access: AccessLists, text: &str) -> Option<Service> {
+fn service(draft: &ServiceDraft, contents: FileContents, text: &str) -> Option<Service> {
     let settings = &draft.settings;
     let own = |slot| settings.text(slot).cloned();
     let (dispatch, handler) = match settings.value(Slot::DispatchMode) {
@@ -55,13 +56,13 @@ fn service(draft: &ServiceDraft, access: AccessLists, text: &str) -> Option<Serv
         deny_from: filters(&draft.deny, text),
         allow_file: own(Slot::AllowFile),
         deny_file: own(Slot::DenyFile),
-        access,
+        access: contents.access,
         user_account: own(Slot::UserAccount),
         traffic_log: own(Slot::TrafficLog),
         throughput_log: own(Slot::ThroughputLog),
         capture: capture(settings),
         capture_rotation: capture_rotation(settings),
-        web: web(settings),
+        web: web(settings, contents.error_pages),
         backends: backends.collect::<Option<Vec<_>>>()?,
     })
 }
@@ -133,7 +134,7 @@ fn capture_rotation(settings: &Settings) -> CaptureRotation {
     }
 }
 
-fn web(settings: &Settings) -> WebSettings {
+fn web(settings: &Settings, error_pages: Vec<ErrorPage>) -> WebSettings {
     let default = WebSettings::default();
     let time = |slot| settings.number(slot).and_then(Seconds::new);
     let size = |slot, default| {
@@ -149,6 +150,7 @@ fn web(settings: &Settings) -> WebSettings {
         reuse: settings.reuse(),
         reuse_max: size(Slot::ReuseMax, default.reuse_max),
         reuse_age: time(Slot::ReuseAge).unwrap_or(default.reuse_age),
+        error_pages,
     }
 }
 

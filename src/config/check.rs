@@ -6,6 +6,7 @@ mod file;
 mod logs;
 mod loops;
 mod modes;
+mod pages;
 mod web;
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use super::directives::Slot;
 use super::draft::{BackendDraft, ServiceDraft, Setting, Value};
 use super::findings::{Finding, Findings};
 use super::lower::Drafts;
-use super::model::{AccessLists, HandlerKind};
+use super::model::{AccessLists, ErrorPage, HandlerKind};
 use super::source::SourceMap;
 use super::string;
 use crate::base::template::{Template, TemplateIssue, TemplateKind};
@@ -35,14 +36,23 @@ pub(super) struct Subject<'a> {
     pub(super) incomplete: bool,
 }
 
+/// What stands in files that a service names, as the checks read it.
+#[derive(Debug)]
+pub(super) struct FileContents {
+    /// Both access lists.
+    pub(super) access: AccessLists,
+    /// The pages of error replies.
+    pub(super) error_pages: Vec<ErrorPage>,
+}
+
 /// Checks everything. Allow and deny files that are read are added to `map`;
-/// what they hold is given, in order of the services.
+/// what files hold is given, in order of the services.
 pub(super) fn check(
     subject: &Subject<'_>,
     map: &mut SourceMap,
     findings: &mut Findings,
-) -> Vec<AccessLists> {
-    let mut lists = Vec::new();
+) -> Vec<FileContents> {
+    let mut contents = Vec::new();
     let mut accounts = file::Accounts::default();
     for service in &subject.drafts.services {
         required(service, subject.incomplete, findings);
@@ -54,7 +64,10 @@ pub(super) fn check(
         templates(service, subject.text, findings);
         modes::check(service, findings);
         web::check(service, findings);
-        lists.push(access::check(service, subject, map, findings));
+        contents.push(FileContents {
+            access: access::check(service, subject, map, findings),
+            error_pages: pages::check(service, subject, findings),
+        });
         accounts.check(service, subject.options, findings);
     }
     let names = subject
@@ -66,7 +79,7 @@ pub(super) fn check(
     file::check(subject, map, findings);
     loops::check(&subject.drafts.services, findings);
     logs::check(&subject.drafts.services, findings);
-    lists
+    contents
 }
 
 /// E30: what a service and a back end cannot do without.

@@ -106,6 +106,7 @@ pub enum Slot {
     ResponseTimeout,
     MaxHeaderSize,
     MaxHeaders,
+    ErrorFile,
     StickyCookie,
     Header,
 }
@@ -326,6 +327,8 @@ pub static DIRECTIVES: &[Directive] = &[
         "greatest head of a request or reply").unit("bytes").default("65536").ours(),
     row("maxheaders", S, Slot::MaxHeaders, Argument::Number(8, 1_000), "NUMBER",
         "greatest number of header fields in a head").unit("fields").default("200").ours(),
+    row("errorfile", S, Slot::ErrorFile, Argument::Text, "CODE FILE",
+        "page of a reply that the daemon makes itself").ours(),
     row("server", B, Slot::Server, Argument::Text, "HOST[:PORT]",
         "address of the back end; required"),
     row("port", B, Slot::Port, Argument::Number(1, 65_535), "NUMBER",

@@ -142,6 +142,21 @@ pub(super) struct HeaderDraft {
     pub(super) managed: bool,
 }
 
+/// An `errorfile` with its place.
+#[derive(Clone, Debug)]
+pub(super) struct ErrorFileDraft {
+    /// The code of the reply.
+    pub(super) code: u16,
+    /// The file with the page.
+    pub(super) file: Text,
+    /// The row of the word.
+    pub(super) row: &'static Directive,
+    /// The word.
+    pub(super) word: Span,
+    /// The file in the raw text.
+    pub(super) argument: Span,
+}
+
 /// A back end while it is read.
 #[derive(Clone, Debug)]
 pub(super) struct BackendDraft {
@@ -177,6 +192,8 @@ pub(super) struct ServiceDraft {
     pub(super) allow: ListDraft,
     /// `denyfrom`.
     pub(super) deny: ListDraft,
+    /// `errorfile`, one for each code.
+    pub(super) error_files: Vec<ErrorFileDraft>,
     /// In order of definition.
     pub(super) backends: Vec<BackendDraft>,
     /// Whether a `backend` was there but faulty.

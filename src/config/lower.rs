@@ -8,7 +8,9 @@ use super::diagnostic::Code;
 use super::directives::{
     self, Argument, Directive, Level, Slot, is_directive_word, is_reserved_word, nearest_at,
 };
-use super::draft::{BackendDraft, ListDraft, ServiceDraft, Setting, Settings, Value};
+use super::draft::{
+    BackendDraft, ErrorFileDraft, ListDraft, ServiceDraft, Setting, Settings, Value,
+};
 use super::findings::{Finding, Findings};
 use super::source::{LOST, is_stand_in, quoted};
 use super::values::{self, Lowered};

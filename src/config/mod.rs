@@ -31,16 +31,19 @@ mod values;
 use std::path::Path;
 
 use crate::base::name::ServiceName;
+use check::FileContents;
 use diagnostic::{Code, Report};
 use findings::Findings;
-use model::{AccessLists, Config};
+use model::Config;
 
 /// What the configuration is read for; decides what is looked at beside it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Purpose {
-    /// `configtest`: accounts, allow and deny files are looked at, W13 counts.
+    /// `configtest`: accounts, allow and deny files, and pages are looked at, W13
+    /// counts.
     ConfigTest,
-    /// `start` and `restart`: accounts, allow and deny files are looked at.
+    /// `start` and `restart`: accounts, allow and deny files, and pages are looked
+    /// at.
     Start,
     /// Everything else: only the configuration itself.
     #[default]
@@ -100,7 +103,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Loaded {
     let partial = drafts.iter().filter_map(partial).collect();
     let config = if analysis.findings.errors() == 0 {
         let path = source::absolute(path);
-        let drafts = drafts.iter().zip(analysis.access);
+        let drafts = drafts.iter().zip(analysis.contents);
         build::config(path, analysis.fingerprint, drafts, &analysis.text)
     } else {
         None
@@ -120,8 +123,8 @@ struct Analysis {
     fingerprint: u64,
     items: Vec<ast::Item>,
     drafts: lower::Drafts,
-    /// The access lists of each of them.
-    access: Vec<AccessLists>,
+    /// What stands in the files of each of them.
+    contents: Vec<FileContents>,
     findings: Findings,
 }
 
@@ -140,14 +143,14 @@ impl Analysis {
             options,
             incomplete: read.incomplete || drafts.swallowed,
         };
-        let access = check::check(&subject, &mut map, &mut findings);
+        let contents = check::check(&subject, &mut map, &mut findings);
         Self {
             fingerprint: read.fingerprint,
             text,
             map,
             items,
             drafts,
-            access,
+            contents,
             findings,
         }
     }

@@ -11,7 +11,9 @@ use crate::base::text::Text;
 use crate::policy::access::{AccessRules, FilterList};
 use crate::policy::dispatch::DispatchMode;
 
-pub use web::{HeaderAction, HeaderDirective, HeaderInspection, HeaderSide, Reuse, WebSettings};
+pub use web::{
+    ErrorPage, HeaderAction, HeaderDirective, HeaderInspection, HeaderSide, Reuse, WebSettings,
+};
 
 /// A whole configuration that was found free of errors.
 #[derive(Clone, Debug, PartialEq)]

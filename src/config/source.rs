@@ -128,14 +128,19 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, ReadError> {
 /// Reads a file that a configuration names, of at most [`MAX_BYTES`]. Nothing
 /// is waited for: a FIFO is refused, and a terminal has nothing to read.
 pub(super) fn read_named(path: &Path) -> Result<Vec<u8>, ReadError> {
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(path, flags, Mode::empty());
-    let file = File::from(opened.map_err(|errno| ReadError::Io(errno.into()))?);
+    let file = open_named(path).map_err(ReadError::Io)?;
     let kind = file.metadata().map_err(ReadError::Io)?.file_type();
     if kind.is_fifo() {
         return Err(ReadError::Io(io::Error::other("not a regular file")));
     }
     bounded(file)
+}
+
+/// Opens a file that a configuration names, whatever kind of file it is,
+/// without waiting for anything.
+pub(super) fn open_named(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
 fn bounded(file: File) -> Result<Vec<u8>, ReadError> {

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::diagnostic::{Colours, Which};
 use super::model::{
-    CaptureRotation, HandlerKind, HeaderInspection, Reuse, ServiceKind, WebSettings,
+    CaptureRotation, ErrorPage, HandlerKind, HeaderInspection, Reuse, ServiceKind, WebSettings,
 };
 use super::*;
 use crate::base::clock::Clock;
@@ -150,6 +150,7 @@ fn directives_of_http_services_reach_the_model() {
         response_timeout: seconds(9),
         max_header_size: 1_024,
         max_headers: 1_000,
+        error_pages: Vec::new(),
     };
     assert_eq!(given, expected);
     assert_eq!(web(""), WebSettings::default());
@@ -198,6 +199,76 @@ fn limits_of_http_services_end_where_they_should() {
     ] {
         let text = format!("service shop {{ port 8080; type http; {statement} {BACKEND} }}");
         assert_eq!(codes(&read(text.as_bytes())), [code], "{statement}");
+    }
+}
+
+/// How a file with one service of this type and an `errorfile` is read.
+fn with_page(kind: &str, file: &str, purpose: Purpose) -> Loaded {
+    let text = format!(
+        "service s {{ port 1; type {kind}; errorfile 504 gone; errorfile 503 {file};
+            errorfile 504 {file}; {BACKEND} }}"
+    );
+    let (_directory, path) = self::file(text.as_bytes());
+    let options = LoadOptions {
+        purpose,
+        silenced: vec![Code::W02, Code::W03],
+        ..LoadOptions::default()
+    };
+    load(&path, &options)
+}
+
+#[test]
+fn pages_of_error_replies_reach_the_model() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("so sorry.HTML");
+    fs::write(&file, "<p>Sorry").unwrap();
+
+    let loaded = with_page("http", file.to_str().unwrap(), Purpose::Start);
+
+    assert_eq!(codes(&loaded), [""; 0]);
+    let web = loaded.config.unwrap().services.remove(0).web;
+    let page = |code| ErrorPage {
+        code,
+        file: file.to_str().unwrap().into(),
+        content_type: "text/html",
+        page: b"<p>Sorry"[..].into(),
+    };
+    assert_eq!(web.error_pages, [page(504), page(503)]);
+    assert_eq!(web.error_page(503), Some(&page(503)));
+    assert_eq!(web.error_page(502), None);
+}
+
+#[test]
+fn pages_are_left_alone_where_they_do_not_matter() {
+    for (kind, purpose, expected) in [
+        ("http", Purpose::Start, vec!["E44", "E44"]),
+        ("http", Purpose::ConfigTest, vec!["E44", "E44"]),
+        ("http", Purpose::Other, vec![]),
+        ("any", Purpose::Start, vec![]),
+    ] {
+        let loaded = with_page(kind, "/no/such/page", purpose);
+
+        assert_eq!(codes(&loaded), expected, "{kind} {purpose:?}");
+        if let Some(config) = loaded.config {
+            assert!(config.services[0].web.error_pages[0].page.is_empty());
+        }
+    }
+}
+
+#[test]
+fn type_of_a_page_follows_the_end_of_its_name() {
+    for (file, expected) in [
+        ("/a/503.html", "text/html"),
+        ("503.HTM", "text/html"),
+        ("a.b/503.json", "application/json"),
+        ("503.xml", "application/xml"),
+        ("503.txt", "text/plain"),
+        ("503", "text/plain"),
+        ("a.html/503", "text/plain"),
+        (".html", "text/plain"),
+        ("503.php", "text/plain"),
+    ] {
+        assert_eq!(ErrorPage::content_type_of(&file.into()), expected, "{file}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod capture;
 mod mode;
+mod page;
 mod text;
 
 pub(super) use text::set_cookie;
@@ -13,7 +14,7 @@ use super::diagnostic::Code;
 use super::directives::{
     Argument, BOOLEANS, Directive, MODES, RETIRED_ARGUMENTS, Slot, is_directive_word,
 };
-use super::draft::{HeaderDraft, Value};
+use super::draft::{ErrorFileDraft, HeaderDraft, Value};
 use super::findings::{Finding, Findings};
 use super::lower::bad_character;
 use super::model::{
@@ -45,6 +46,8 @@ pub(super) enum Lowered {
     Value(Value, Span),
     /// A header directive, which adds up.
     Header(Box<HeaderDraft>),
+    /// The page of an error reply; those of other codes stay.
+    ErrorFile(Box<ErrorFileDraft>),
     /// Filters, which add up.
     Filters(Vec<(Filter, Span)>),
     /// Nothing, as `insertrealip off`.

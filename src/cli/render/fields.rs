@@ -207,7 +207,9 @@ fn configured_service(service: &Service) -> Object {
 }
 
 /// What only `type http` looks at. No `headtimeout`: the limit `head`.
-fn web(web: &WebSettings) -> [(&'static str, Value); 8] {
+fn web(web: &WebSettings) -> [(&'static str, Value); 9] {
+    let pages = web.error_pages.iter();
+    let pages = pages.map(|page| format!("{} {}", page.code, page.file));
     [
         ("reuse", web.reuse.to_string().into()),
         ("reusemax", count(web.reuse_max)),
@@ -221,6 +223,7 @@ fn web(web: &WebSettings) -> [(&'static str, Value); 8] {
         ("responsetimeout", web.response_timeout.get().into()),
         ("maxheadersize", count(web.max_header_size)),
         ("maxheaders", count(web.max_headers)),
+        ("errorfile", pages.collect::<Vec<_>>().into()),
     ]
 }
 

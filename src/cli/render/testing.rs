@@ -7,8 +7,9 @@ use crate::base::name::{BackendName, ServiceName};
 use crate::base::quantity::{ConnectionLimit, Milliseconds, Percent, Seconds, Weight};
 use crate::base::state::{Reason, ShownState};
 use crate::config::model::{
-    AccessLists, Backend, BindTo, CaptureRotation, Config, Handler, HandlerKind, HeaderAction,
-    HeaderDirective, HeaderInspection, HeaderSide, Service, ServiceKind, WebSettings,
+    AccessLists, Backend, BindTo, CaptureRotation, Config, ErrorPage, Handler, HandlerKind,
+    HeaderAction, HeaderDirective, HeaderInspection, HeaderSide, Reuse, Service, ServiceKind,
+    WebSettings,
 };
 use crate::policy::dispatch::{DispatchMode, Over};
 use crate::status::snapshot::{
@@ -165,6 +166,16 @@ fn configured_shop() -> Service {
         max_connections: ConnectionLimit::new(300),
         allow_from: vec!["10/8".into(), "192.0.2.1".into()],
         traffic_log: Some("/var/log/shop".into()),
+        web: WebSettings {
+            reuse: Reuse::Safe,
+            error_pages: vec![ErrorPage {
+                code: 503,
+                file: "/etc/so sorry.html".into(),
+                content_type: "text/html",
+                page: b"sorry"[..].into(),
+            }],
+            ..WebSettings::default()
+        },
         backends: vec![maple, backend("birch", "[2001:db8::6]:80")],
         ..service("shop", 8443, dispatch)
     }

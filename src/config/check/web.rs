@@ -84,6 +84,9 @@ fn without_effect(service: &ServiceDraft, findings: &mut Findings) {
     {
         report(setting.row.word, setting.word);
     }
+    for file in &service.error_files {
+        report(file.row.word, file.word);
+    }
     for backend in &service.backends {
         if let Some(setting) = backend.settings.find(Slot::StickyCookie) {
             report(setting.row.word, setting.word);

@@ -82,6 +82,7 @@ codes! {
     E41 "allow or deny file unreadable or malformed"
     E42 "too many or too much"
     E43 "configuration file unreadable"
+    E44 "page of an error reply unreadable or malformed"
     W01 "retired spelling"
     W02 "set twice with different values"
     W03 "no effect in a `type any` service"

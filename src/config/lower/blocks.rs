@@ -211,6 +211,7 @@ impl Lowerer<'_> {
                 settings: Settings::default(),
                 allow: ListDraft::default(),
                 deny: ListDraft::default(),
+                error_files: Vec::new(),
                 backends: Vec::new(),
                 lost_backend: false,
             }))

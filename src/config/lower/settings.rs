@@ -100,6 +100,7 @@ impl Lowerer<'_> {
                     backend.headers.push(*header);
                 }
             }
+            Lowered::ErrorFile(file) => self.error_file(*file),
             Lowered::Filters(mut filters) => {
                 let Some((Block::Service(service), _)) = self.open.last_mut() else {
                     return;
@@ -136,10 +137,31 @@ impl Lowerer<'_> {
             differs = Some(earlier.argument);
         }
         if let Some(earlier) = differs {
-            let message = "set before with another value; this one counts";
-            let finding = Finding::new(Code::W02, argument, message);
-            self.report(finding.note(earlier, "set here first"));
+            self.set_twice(earlier, argument);
         }
+    }
+
+    /// Takes the page of an error reply in the place of an earlier one of the
+    /// same code.
+    fn error_file(&mut self, file: ErrorFileDraft) {
+        let Some((Block::Service(service), _)) = self.open.last_mut() else {
+            return;
+        };
+        let mut known = service.error_files.iter_mut();
+        let Some(earlier) = known.find(|other| other.code == file.code) else {
+            return service.error_files.push(file);
+        };
+        let place = file.argument;
+        let earlier = std::mem::replace(earlier, file.clone());
+        if earlier.file != file.file {
+            self.set_twice(earlier.argument, place);
+        }
+    }
+
+    fn set_twice(&mut self, earlier: Span, argument: Span) {
+        let message = "set before with another value; this one counts";
+        let finding = Finding::new(Code::W02, argument, message);
+        self.report(finding.note(earlier, "set here first"));
     }
 }
 

@@ -1,5 +1,10 @@
 //! What only services of `type http` have.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
 use crate::base::quantity::Seconds;
 use crate::base::template::{Template, TemplateKind};
 use crate::base::text::Text;
@@ -37,6 +42,8 @@ pub struct WebSettings {
     pub reuse_max: usize,
     /// How long one is kept, 1 to a year.
     pub reuse_age: Seconds,
+    /// The pages of `errorfile`, at most one for each code.
+    pub error_pages: Vec<ErrorPage>,
 }
 
 impl Default for WebSettings {
@@ -51,6 +58,46 @@ impl Default for WebSettings {
             reuse: Reuse::Never,
             reuse_max: 64,
             reuse_age: HALF_A_MINUTE,
+            error_pages: Vec::new(),
+        }
+    }
+}
+
+impl WebSettings {
+    /// The page for replies with this code, if there is one.
+    pub fn error_page(&self, code: u16) -> Option<&ErrorPage> {
+        self.error_pages.iter().find(|page| page.code == code)
+    }
+}
+
+/// The body of a reply that the daemon makes itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ErrorPage {
+    /// The code of the reply, one of [`ErrorPage::CODES`].
+    pub code: u16,
+    /// The file, as it was written.
+    pub file: Text,
+    /// The value for `Content-Type`, by the end of the file's name.
+    pub content_type: &'static str,
+    /// The body, 1 to 65536 bytes; empty where the file was not looked at,
+    /// since the configuration was read for another purpose than a start, or
+    /// the service is of `type any`.
+    pub page: Arc<[u8]>,
+}
+
+impl ErrorPage {
+    /// The codes of the replies that the daemon makes itself (9.10).
+    pub const CODES: [u16; 7] = [400, 408, 431, 502, 503, 504, 505];
+
+    /// What a page in `file` is, by the end of its name; case is ignored.
+    pub fn content_type_of(file: &Text) -> &'static str {
+        let name = Path::new(OsStr::from_bytes(file.as_bytes()));
+        let end = name.extension().map(OsStr::to_ascii_lowercase);
+        match end.as_deref().map(OsStr::as_bytes) {
+            Some(b"html" | b"htm") => "text/html",
+            Some(b"json") => "application/json",
+            Some(b"xml") => "application/xml",
+            _ => "text/plain",
         }
     }
 }

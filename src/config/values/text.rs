@@ -40,6 +40,7 @@ impl Input<'_> {
             Slot::StickyCookie => sticky_cookie(value, span),
             Slot::Header => self.header_text(&value, span),
             Slot::Capture => self.capture(&value, span),
+            Slot::ErrorFile => self.error_file(&value, span),
             _ => {
                 let text = Text::from(to_bytes(&value));
                 Ok(Lowered::Value(Value::Text(text), span))
