@@ -351,6 +351,7 @@ fn lints_find_configurations_that_do_not_mean_what_they_say() {
     let inverted = "dispatchmode byconnections; backend main { server 10.0.0.5:80; weight 5; }\n\
                     backend spare { server 10.0.0.6:80; }";
     let looped = "backend maple { server 127.0.0.1:8080; }";
+    let second_host = "type http; backend maple { server 10.0.0.5:80; addserverheader Host: a; }";
 
     for (body, code) in [
         (format!("allowfrom 10.1.2.3; denyfrom 10/8; {two}"), "W18"),
@@ -359,6 +360,7 @@ fn lints_find_configurations_that_do_not_mean_what_they_say() {
         (format!("dispatchmode bysize over 4; {two}"), "W20"),
         (looped.to_owned(), "W21"),
         (format!("trafficlog /log; capture /log; {two}"), "W22"),
+        (second_host.to_owned(), "W23"),
     ] {
         let (run, findings) = configtest_with(&service(&body), &["-W", "no-W17"]);
 

@@ -454,18 +454,35 @@ fn header_with_a_control_character_or_a_bad_name_is_refused() {
 }
 
 #[test]
-fn header_that_frames_or_names_twice_is_refused() {
-    for (statement, expected) in [
-        ("setserverheader \"content-length: 1\";", "E37"),
-        ("addclientheader \"Transfer-Encoding: chunked\";", "E37"),
-        ("addserverheader \"host: a\";", "E37"),
-        ("appendserverheader \"Host: a\";", "E37"),
+fn header_that_frames_a_message_is_refused() {
+    for statement in [
+        "setserverheader \"content-length: 1\";",
+        "addclientheader \"Transfer-Encoding: chunked\";",
     ] {
-        assert_eq!(codes(&with_header(statement)), [expected], "{statement}");
+        assert_eq!(codes(&with_header(statement)), ["E37"], "{statement}");
     }
+}
+
+#[test]
+fn second_host_is_warned_of_and_stays_in_effect() {
+    for statement in [
+        "addserverheader \"host: a\";",
+        "appendserverheader \"Host: a\";",
+    ] {
+        let loaded = with_header(statement);
+
+        assert_eq!(codes(&loaded), ["W23"], "{statement}");
+        let config = loaded.config.unwrap();
+        assert_eq!(config.services[0].backends[0].headers.len(), 1);
+    }
+}
+
+#[test]
+fn only_host_of_a_request_draws_no_warning() {
     for statement in [
         "setserverheader \"Host: a\";",
         "addclientheader \"Host: a\";",
+        "addserverheader \"X-Host: a\";",
     ] {
         assert_eq!(codes(&with_header(statement)), [""; 0], "{statement}");
     }

@@ -25,7 +25,7 @@ const OF_A_SERVICE: [Slot; 9] = [
     Slot::MaxHeaders,
 ];
 
-/// W03, W04, W07, W08, W15.
+/// W03, W04, W07, W08, W15, W23.
 pub(super) fn check(service: &ServiceDraft, findings: &mut Findings) {
     if service.settings.is_spoilt(Slot::Type) {
         return;
@@ -33,17 +33,38 @@ pub(super) fn check(service: &ServiceDraft, findings: &mut Findings) {
     if !service.is_http() {
         return without_effect(service, findings);
     }
-    for backend in &service.backends {
-        for header in backend.headers.iter().filter(|header| header.managed) {
+    for header in service.backends.iter().flat_map(|backend| &backend.headers) {
+        if header.managed {
             let message = format!(
                 "the daemon manages the header {} itself; ignored",
                 quoted(&header.header.name.to_lossy())
             );
             findings.push(Finding::new(Code::W15, header.argument, message));
         }
+        second_host(header, findings);
     }
     nothing_to_reuse(service, findings);
     cookies(service, findings);
+}
+
+/// W23: a request has a `Host` already; in effect all the same, since old files
+/// may have it.
+fn second_host(draft: &HeaderDraft, findings: &mut Findings) {
+    let header = &draft.header;
+    if header.side != HeaderSide::Server || !header.is_about("Host") {
+        return;
+    }
+    let does = match header.action {
+        HeaderAction::Add => "puts a second `Host` beside",
+        HeaderAction::Append => "joins a second host to",
+        HeaderAction::Set => return,
+    };
+    let message = format!(
+        "`{}` {does} that of the request, and servers refuse two",
+        draft.row.word
+    );
+    let finding = Finding::new(Code::W23, draft.argument, message);
+    findings.push(finding.suggest(Some("setserverheader")));
 }
 
 /// W04: `reusemax` and `reuseage` without `reuse safe`, and that where nobody

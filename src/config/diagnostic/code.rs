@@ -105,6 +105,7 @@ codes! {
     W20 "usage that is never forgotten"
     W21 "connections in a loop"
     W22 "logs of different kinds in one file"
+    W23 "second `Host` in a request"
 }
 
 impl Code {

@@ -81,18 +81,10 @@ impl Input<'_> {
             return fail(Finding::new(Code::E37, span, problem).accepted(HEADER_FORM.to_owned()));
         }
         let name = value.split(':').next().unwrap_or("");
-        let is = |other: &str| name.eq_ignore_ascii_case(other);
-        if FRAMING_HEADERS.iter().any(|framing| is(framing)) {
+        let mut framing = FRAMING_HEADERS.iter();
+        if framing.any(|framing| name.eq_ignore_ascii_case(framing)) {
             let message = format!("{} may not be changed", quoted(name));
             return fail(Finding::new(Code::E37, span, message));
-        }
-        if side == HeaderSide::Server && action != HeaderAction::Set && is("Host") {
-            let message = format!(
-                "`{}` may not be used for {}: a request has one, and servers refuse two",
-                self.row.word,
-                quoted(name)
-            );
-            return fail(Finding::new(Code::E37, span, message).suggest(Some("setserverheader")));
         }
         self.header((side, action), Text::from(to_bytes(&value)), span)
     }
