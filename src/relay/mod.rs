@@ -27,6 +27,7 @@ pub mod driver;
 pub mod engine;
 mod flow;
 pub mod host;
+pub mod http1;
 mod ledger;
 pub mod mailbox;
 mod pair;
