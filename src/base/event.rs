@@ -229,6 +229,21 @@ pub enum Event<'a> {
         /// The client.
         client: ClientAddr,
     },
+    /// The daemon itself answered a request.
+    Answered {
+        /// The service.
+        service: InService<'a>,
+        /// The back end, where it is the one that failed.
+        by: Option<AtBackend<'a>>,
+        /// Number of the client connection.
+        connection: ConnectionId,
+        /// The client.
+        client: ClientAddr,
+        /// The status of the answer.
+        code: u16,
+        /// What was wrong.
+        why: &'static str,
+    },
     /// No candidate is left for a client.
     NoBackend {
         /// The service.

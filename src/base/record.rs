@@ -50,6 +50,8 @@ pub enum Fate {
     Aborted,
     /// A stop came before a back end was connected.
     Stopped,
+    /// The daemon itself answered a request, with this code.
+    Answered(u16),
 }
 
 /// A back end that was tried in vain.
@@ -83,6 +85,10 @@ pub enum ChosenBy {
     Handler,
     /// `roundrobin`, in place of a handler without a good answer.
     FallBack,
+    /// A cookie of the request.
+    Cookie,
+    /// It has served the same client just before.
+    Kept,
 }
 
 /// A back end that was not chosen.

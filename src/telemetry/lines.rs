@@ -47,6 +47,7 @@ pub fn describe(event: &Event<'_>, wanted: Wanted, clock: &Clock, say: &mut Say<
         | Event::ListRead { .. }
         | Event::ListNotRead { .. } => describe_change(event, say),
         Event::NoBackend { .. }
+        | Event::Answered { by: Some(_), .. }
         | Event::ServiceFull { .. }
         | Event::OutOfDescriptors { .. }
         | Event::CannotAccept { .. }
@@ -63,6 +64,9 @@ pub fn describe(event: &Event<'_>, wanted: Wanted, clock: &Clock, say: &mut Say<
         | Event::Fault { .. } => describe_trouble(event, say),
         Event::Accepted { service, .. }
         | Event::Aborted { service, .. }
+        | Event::Answered {
+            service, by: None, ..
+        }
         | Event::Refused { service, .. } => {
             if wanted.verbose || service.verbose {
                 describe_client(event, say);

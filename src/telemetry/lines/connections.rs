@@ -29,6 +29,20 @@ pub(super) fn describe_client(event: &Event<'_>, say: &mut Say<'_>) {
             );
             say(Level::Info, None, text);
         }
+        Event::Answered {
+            service,
+            connection,
+            client,
+            code,
+            why,
+            ..
+        } => {
+            let text = format_args!(
+                "{}: connection {connection} of {client} answered {code}: {why}",
+                service.name
+            );
+            say(Level::Info, None, text);
+        }
         Event::Refused {
             service,
             client,

@@ -106,6 +106,8 @@ fn end(fate: Fate) -> (&'static str, &'static str) {
         Fate::NoBackend => ("error", "no back end"),
         Fate::Aborted => ("client", "reset"),
         Fate::Stopped => ("stopped", "cut"),
+        Fate::Answered(400..=499 | 505) => ("client", "answered"),
+        Fate::Answered(_) => ("error", "answered"),
         Fate::Open => ("error", "open"),
     }
 }
@@ -115,6 +117,8 @@ fn by(chosen: ChosenBy) -> &'static str {
         ChosenBy::Mode => "mode",
         ChosenBy::Handler => "handler",
         ChosenBy::FallBack => "roundrobin",
+        ChosenBy::Cookie => "cookie",
+        ChosenBy::Kept => "kept",
     }
 }
 

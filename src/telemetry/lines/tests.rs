@@ -257,6 +257,18 @@ fn trouble_that_traffic_causes_is_marked_as_repeating() {
             "error* shop: cannot accept: no buffer space available",
         ),
         (
+            Event::Answered {
+                service: names.service(),
+                by: Some(backend),
+                connection: number(),
+                client: client(),
+                code: 502,
+                why: "two Content-Length fields",
+            },
+            "warning* shop maple: connection 0000001 of 192.0.2.7 answered 502: \
+             two Content-Length fields",
+        ),
+        (
             Event::CannotConnectFromHere {
                 backend,
                 to: Some(to()),
@@ -368,6 +380,17 @@ fn lines_about_one_connection_are_said_when_their_block_or_the_run_is_verbose() 
                 client,
             },
             "info shop: connection 0000001 from 192.0.2.7",
+        ),
+        (
+            Event::Answered {
+                service,
+                by: None,
+                connection,
+                client,
+                code: 400,
+                why: "two Host fields",
+            },
+            "info shop: connection 0000001 of 192.0.2.7 answered 400: two Host fields",
         ),
         (
             Event::Aborted {

@@ -50,6 +50,19 @@ fn describe_backend_trouble(event: &Event<'_>, say: &mut Say<'_>) {
         say(level, Some(at_backend(backend, kind)), text);
     };
     match event {
+        Event::Answered {
+            by: Some(backend),
+            connection,
+            client,
+            code,
+            why,
+            ..
+        } => {
+            let name = At(backend);
+            let text =
+                format_args!("{name}: connection {connection} of {client} answered {code}: {why}");
+            at(Level::Warning, backend, "answered", text);
+        }
         Event::CannotConnectFromHere {
             backend,
             to: Some(to),
