@@ -29,8 +29,10 @@ use crossroads::base::outcome::Transfer;
 use crossroads::base::tap::{ByteTap, ServiceTaps, Tapped, Taps};
 use crossroads::base::traffic::Traffic;
 use crossroads::relay::host::{
-    Abandoned, Attempt, AttemptFailure, Host, ListenerId, Next, Order, Plan, RelayKey,
+    Abandoned, Attempt, AttemptFailure, Host, ListenerId, Next, Order, Plan, RelayKey, Route,
+    WebSettings,
 };
+use crossroads::relay::http1::rewrite::Editor;
 use crossroads::relay::{Engine, EngineHandle, EngineSettings, drive};
 use crossroads::telemetry::blocks::{BlockLogs, LoggedBackend, LoggedService};
 
@@ -353,6 +355,7 @@ impl Host for Fixed {
             addresses: Arc::clone(&self.backend),
             fail_at: now + Duration::from_secs(5),
             give_up_at: now + Duration::from_secs(20),
+            pool: None,
         })
     }
 
@@ -365,12 +368,37 @@ impl Host for Fixed {
             idle_limit: Some(Duration::from_secs(600)),
             traffic: Arc::clone(&self.traffic),
             tap: self.tap(to),
+            pool: None,
         }
     }
 
     fn abandoned(&mut self, (): (), _: Abandoned) {}
 
-    fn ended(&mut self, (): (), _: Transfer) {}
+    fn ended(&mut self, (): &mut (), _: Transfer) {}
+
+    fn web(&self, (): &()) -> Option<Arc<WebSettings>> {
+        None
+    }
+
+    fn route(&mut self, (): &mut (), _: &mut dyn Iterator<Item = &[u8]>) -> Route {
+        Route::Choose
+    }
+
+    fn route_again(&mut self, (): &mut ()) {}
+
+    fn edit_request(&mut self, (): &(), _: &mut Editor<'_>) {}
+
+    fn edit_reply(&mut self, (): &(), _: &mut Editor<'_>) {}
+
+    fn answered(&mut self, (): &mut (), _: u16, _: &'static str) {}
+
+    fn left(&mut self, (): ()) {}
+
+    fn take_idle(&mut self) -> bool {
+        true
+    }
+
+    fn return_idle(&mut self) {}
 
     fn take_pipe(&mut self) -> bool {
         self.splice

@@ -11,7 +11,9 @@ pub struct Transfer {
     pub to_backend: u64,
     /// From the end of the connect to the end of the connection.
     pub duration: Duration,
-    /// From the end of the connect to the first byte of the back end, if any came.
+    /// From the end of the connect to the first byte of the back end, if any
+    /// came; in `type http` from its first request to the first byte of its
+    /// first reply.
     pub first_byte: Option<Duration>,
     /// Who or what ended it.
     pub ended: Ended,

@@ -130,6 +130,15 @@ impl Template {
         &self.references
     }
 
+    /// The text itself, if it has no specifier.
+    pub fn literal(&self) -> Option<&[u8]> {
+        match &self.pieces[..] {
+            [] => Some(b""),
+            [Piece::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether it says of a back end how it stands at the moment of use.
     pub fn asks_usability(&self) -> bool {
         self.pieces.iter().any(|piece| {

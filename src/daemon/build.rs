@@ -106,6 +106,7 @@ pub(super) fn shared(
         verbose: options.verbose,
         records: options.records,
         seed: Moment::now().unix ^ u64::from(std::process::id()).rotate_left(32),
+        machine: programs::machine(),
     }
 }
 

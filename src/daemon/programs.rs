@@ -150,12 +150,17 @@ fn programs(config: &Config, options: &Options) -> io::Result<Option<Programs>> 
         hooks: HookQueue::new(runtime.clone(), hooks),
         handlers: Handlers::new(runtime, limits.handler),
         runner,
-        machine: Arc::new(Machine {
-            host: identity::host_name(),
-            process: std::process::id(),
-            clock: Clock::local(),
-        }),
+        machine: machine(),
     }))
+}
+
+/// What specifiers say about this machine and process.
+pub(super) fn machine() -> Arc<Machine> {
+    Arc::new(Machine {
+        host: identity::host_name(),
+        process: std::process::id(),
+        clock: Clock::local(),
+    })
 }
 
 /// Descriptors that the programs of `config` may take.

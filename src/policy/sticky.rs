@@ -43,7 +43,7 @@ impl StickyTable {
     /// order of its pairs; one that is asked for twice comes twice. Takes the
     /// values of the fields, with or without white space around them.
     pub fn matches<'a>(
-        &'a self,
+        &self,
         cookies: impl Iterator<Item = &'a [u8]>,
     ) -> impl Iterator<Item = BackendId> {
         let pairs = cookies.flat_map(|field| field.split(|&byte| byte == b';'));

@@ -11,6 +11,7 @@ use rustix::net::{RecvFlags, SocketFlags, acceptfrom_with, recv, sockopt};
 
 use crate::base::endpoint::ClientAddr;
 use crate::relay::engine::Engine;
+use crate::relay::flow::MOST_READ;
 use crate::relay::host::{Abandoned, Host, ListenerId, RelayKey};
 use crate::relay::pair::{Cut, Pair};
 use crate::relay::poll::Token;
@@ -164,23 +165,37 @@ impl<H: Host> Engine<H> {
         let Some(key) = self.insert(session, |key| Pair::new(key, client, now)) else {
             return;
         };
-        match self.read_early(key) {
-            Ok(early) => {
+        let web = match self.relays.get_mut(key) {
+            Some(relay) => self.host.web(&relay.session),
+            None => return,
+        };
+        let room = match web {
+            Some(_) => MOST_READ,
+            None => usize::MAX,
+        };
+        match (self.read_early(key, room), web) {
+            (Ok(early), Some(settings)) => {
+                self.begin_unpacking(key, settings, early);
+                self.unpack(key);
+            }
+            (Ok(early), None) => {
                 self.keep_for_tap(key, early);
                 self.dispatch(key, early);
             }
-            Err(_) => self.abandon(key, Abandoned::ClientReset),
+            (Err(_), _) => self.abandon(key, Abandoned::ClientReset),
         }
     }
 
-    /// Reads into the scratch what the client has sent so far.
-    fn read_early(&mut self, key: RelayKey) -> Result<usize, Cut> {
+    /// Reads into the scratch what the client has sent so far, up to `room`
+    /// bytes.
+    fn read_early(&mut self, key: RelayKey, room: usize) -> Result<usize, Cut> {
         let Some(relay) = self.relays.get_mut(key) else {
             return Ok(0);
         };
         let pair = &mut relay.pair;
         let socket = pair.socket(Side::Client)?;
-        match recv(socket, &mut self.core.scratch[..], RecvFlags::empty()) {
+        let room = room.min(self.core.scratch.len());
+        match recv(socket, &mut self.core.scratch[..room], RecvFlags::empty()) {
             Ok((0, _)) => {
                 pair.note_end(Side::Client);
                 Ok(0)

@@ -139,7 +139,7 @@ impl Connecting {
             .get(self.begun.checked_sub(1)? as usize)?;
         match first_bytes(pair, early, core) {
             Ok(true) => Some(Dial::Connected(BackendAddr(to))),
-            Ok(false) => Some(match pair.watch(Side::Backend, core) {
+            Ok(false) => Some(match pair.watch(Side::Backend, &core.poll) {
                 Ok(()) => Dial::Pending,
                 Err(_) => Dial::Failed(AttemptFailure::NoResources(Errno::NOSPC.into())),
             }),
@@ -298,6 +298,7 @@ mod tests {
             addresses: Arc::from([address]),
             fail_at: now + Duration::from_millis(fail_ms),
             give_up_at: now + Duration::from_millis(give_up_ms),
+            pool: None,
         };
         Connecting::new(attempt, now)
     }

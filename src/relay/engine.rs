@@ -20,10 +20,13 @@ use crate::relay::arena::Arena;
 use crate::relay::buffers::Buffers;
 use crate::relay::connection::Relay;
 use crate::relay::host::{Host, Order, RelayKey};
+use crate::relay::http1::session::Workspace;
 use crate::relay::mailbox::{EngineHandle, Mailbox};
 use crate::relay::poll::{BATCH, Poll, Token};
 use crate::relay::splice::Pipes;
 use crate::relay::timer::Wheel;
+use crate::relay::web::LinkOwner;
+use crate::relay::web::Pool;
 
 /// How an engine is built.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,6 +70,8 @@ pub struct Engine<H: Host> {
     pub(super) retries: Vec<usize>,
     /// Those whose turn comes again without an event.
     pub(super) again: Vec<RelayKey>,
+    /// Connections to back ends that no client needs now.
+    pub(super) pool: Pool,
     /// Whom the step that runs now belongs to.
     pub(super) current: Option<RelayKey>,
     mailbox: Arc<Mailbox>,
@@ -86,6 +91,11 @@ pub(super) struct Core {
     pub(super) now: Instant,
     /// The ports that the kernel gives to sockets that connect.
     pub(super) ephemeral: RangeInclusive<u16>,
+    /// Whose the sockets of back ends are that serve more than one client.
+    pub(super) links: Arena<LinkOwner>,
+    /// Where a message is taken apart and put together again.
+    pub(super) work: Workspace,
+    pub(super) out: Vec<u8>,
 }
 
 impl Core {
@@ -99,6 +109,9 @@ impl Core {
             wheel: Wheel::new(now),
             now,
             ephemeral: ephemeral_ports(),
+            links: Arena::new(),
+            work: Workspace::default(),
+            out: Vec::new(),
         })
     }
 }
@@ -133,6 +146,7 @@ impl<H: Host> Engine<H> {
             accepting: Accepting::Open,
             retries: Vec::new(),
             again: Vec::new(),
+            pool: Pool::default(),
             current: None,
             mailbox,
             events: Vec::with_capacity(BATCH),
@@ -185,6 +199,7 @@ impl<H: Host> Engine<H> {
         self.resume_busy(again);
         self.fire_timers();
         self.guarded(Self::retry_listeners);
+        self.sweep_pool();
         if self.accepting == Accepting::Draining {
             self.guarded(Self::drain_listeners);
         }
@@ -202,7 +217,11 @@ impl<H: Host> Engine<H> {
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        let timers = [self.core.wheel.next_due(), self.next_retry()];
+        let timers = [
+            self.core.wheel.next_due(),
+            self.next_retry(),
+            self.pool.next_due(),
+        ];
         timers.into_iter().flatten().min()
     }
 
@@ -224,6 +243,7 @@ impl<H: Host> Engine<H> {
                 engine.current = Some(key);
                 engine.on_event(key, side, flags);
             }),
+            Token::Link(link) => self.guarded(|engine| engine.on_link(link, flags)),
             Token::Listener(index) => self.guarded(|engine| engine.accept_batch(index as usize)),
             Token::Mailbox => self.read_mailbox(),
         }
@@ -245,7 +265,10 @@ impl<H: Host> Engine<H> {
                 self.go_on(key);
             }
             Order::Resume(listener) => self.resume(listener),
-            Order::StopAccepting => self.stop_accepting(),
+            Order::StopAccepting => {
+                self.stop_accepting();
+                self.let_go_of_idle();
+            }
             Order::CutAll => self.cut_all(),
         }
     }
@@ -293,7 +316,7 @@ impl<H: Host> Engine<H> {
         let outcome = catch_unwind(AssertUnwindSafe(|| step(self)));
         if let Err(panic) = outcome {
             if let Some(relay) = self.current.and_then(|key| self.remove(key)) {
-                relay.pair.close(&mut self.core, &mut self.host);
+                drop(relay.close(&mut self.core, &mut self.host));
             }
             // Whoever is told may be what panicked; the worker goes on.
             let tell = || self.host.fault(message_of(&*panic));

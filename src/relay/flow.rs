@@ -5,21 +5,45 @@ use std::os::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 
+use crate::relay::buffers::Buffers;
 use crate::relay::engine::Core;
 use crate::relay::host::Host;
 use crate::relay::pair::{Cut, Pair};
+use crate::relay::poll::Poll;
 use crate::relay::side::Side;
 
 /// Rounds for one direction before others get their turn.
 const ROUNDS: u32 = 4;
 
+/// The most bytes of messages that are read at once.
+pub(super) const MOST_READ: usize = 64 * 1024;
+
 /// What one round found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Round {
+pub(super) enum Round {
     /// There may be more to move.
     More,
     /// Nothing more for the moment.
     Done,
+}
+
+/// What comes behind the bytes of one write.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Behind {
+    /// Nobody knows: they leave at once.
+    Unknown,
+    /// More of them, or the end of the connection, before anything is waited
+    /// for: both may travel in one segment.
+    More,
+}
+
+impl Behind {
+    fn flags(self) -> SendFlags {
+        match self {
+            Self::Unknown => SendFlags::empty(),
+            Self::More => SendFlags::MORE,
+        }
+    }
 }
 
 impl Pair {
@@ -56,10 +80,78 @@ impl Pair {
             return Ok(Round::Done);
         }
         if flow.pace.splices() {
-            self.splice(from, core, host)
+            Ok(self.splice(from, u64::MAX, core, host)?.0)
         } else {
             self.copy(from, core)
         }
+    }
+
+    /// Reads into the scratch what `from` has sent: how much, 0 at the end of
+    /// its stream; `None` when nothing is there.
+    ///
+    /// At most [`MOST_READ`], whatever size the scratch has: what a client sends
+    /// ahead is moved forward with each of its requests.
+    pub(super) fn read(&mut self, from: Side, core: &mut Core) -> Result<Option<usize>, Cut> {
+        let room = core.scratch.len().min(MOST_READ);
+        loop {
+            if self.flows[from].ended {
+                return Ok(Some(0));
+            }
+            if !self.flows[from].readable {
+                return Ok(None);
+            }
+            match recv(
+                self.socket(from)?,
+                &mut core.scratch[..room],
+                RecvFlags::empty(),
+            ) {
+                Ok((0, _)) => self.note_end(from),
+                Ok((read, _)) => {
+                    self.ledger.touch(core.now);
+                    self.note_read(from, read, room);
+                    return Ok(Some(read));
+                }
+                Err(Errno::AGAIN) => self.flows[from].readable = false,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(Cut::from_errno(from, errno)),
+            }
+        }
+    }
+
+    /// Writes to the other side what came from `from`; what does not go is kept
+    /// as its rest.
+    pub(super) fn send(
+        &mut self,
+        from: Side,
+        (bytes, behind): (&[u8], Behind),
+        buffers: &mut Buffers,
+        poll: &Poll,
+    ) -> Result<(), Cut> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let held = !self.flows[from].rest.is_empty();
+        let (sent, error) = match held {
+            true => (0, None),
+            false => write(self.socket(from.other())?, bytes, behind.flags()),
+        };
+        self.count(from, sent);
+        if let Some(errno) = error {
+            return Err(Cut::from_errno(from.other(), errno));
+        }
+        if sent < bytes.len() {
+            let flow = &mut self.flows[from];
+            if held {
+                // Its end promises no event that is not on its way already.
+                flow.rest.extend_from_slice(&bytes[sent..]);
+                return Ok(());
+            }
+            flow.rest = buffers.keep(&bytes[sent..]);
+            flow.written = 0;
+            flow.blocked = true;
+            self.watch(from.other(), poll)?;
+        }
+        Ok(())
     }
 
     fn copy(&mut self, from: Side, core: &mut Core) -> Result<Round, Cut> {
@@ -112,7 +204,7 @@ impl Pair {
         }
     }
 
-    fn write_rest(&mut self, from: Side, core: &mut Core) -> Result<Round, Cut> {
+    pub(super) fn write_rest(&mut self, from: Side, core: &mut Core) -> Result<Round, Cut> {
         let more = self.more_or_not(from);
         let flow = &self.flows[from];
         let rest = &flow.rest[flow.written..];
@@ -135,13 +227,21 @@ impl Pair {
         Ok(Round::More)
     }
 
-    fn splice<H: Host>(&mut self, from: Side, core: &mut Core, host: &mut H) -> Result<Round, Cut> {
+    /// Moves up to `limit` bytes through a pipe; how many were taken from
+    /// `from`. Not all of them need be written yet.
+    pub(super) fn splice<H: Host>(
+        &mut self,
+        from: Side,
+        limit: u64,
+        core: &mut Core,
+        host: &mut H,
+    ) -> Result<(Round, u64), Cut> {
         let held = self.flows[from].pipe.take();
         let Some(mut pipe) = held.or_else(|| core.pipes.take(host)) else {
             self.flows[from].pace.back_to_copying();
-            return self.copy(from, core);
+            return Ok((Round::More, 0));
         };
-        let filled = pipe.fill(self.socket(from)?);
+        let filled = pipe.fill(self.socket(from)?, limit);
         if !matches!(filled, Ok(1..)) {
             core.pipes.give_back(pipe, host);
         } else {
@@ -154,20 +254,20 @@ impl Pair {
                 self.ledger.touch(core.now);
                 self.ledger.note_first_byte(from);
                 self.flows[from].pace.spliced(read);
-                return self.write_pipe(from, core, host);
+                return Ok((self.write_pipe(from, core, host)?, read as u64));
             }
             Err(Errno::AGAIN) => {
                 self.flows[from].readable = false;
-                return Ok(Round::Done);
+                return Ok((Round::Done, 0));
             }
             Err(Errno::INTR) => {}
             Err(Errno::INVAL) => self.flows[from].pace.copy_only(),
             Err(errno) => return Err(Cut::from_errno(from, errno)),
         }
-        Ok(Round::More)
+        Ok((Round::More, 0))
     }
 
-    fn write_pipe<H: Host>(
+    pub(super) fn write_pipe<H: Host>(
         &mut self,
         from: Side,
         core: &mut Core,
@@ -207,7 +307,7 @@ impl Pair {
     /// Waits until the other side takes bytes again.
     fn block(&mut self, from: Side, core: &mut Core) -> Result<Round, Cut> {
         self.flows[from].blocked = true;
-        self.watch(from.other(), core)?;
+        self.watch(from.other(), &core.poll)?;
         Ok(Round::Done)
     }
 
@@ -242,4 +342,11 @@ pub(super) fn write(
             return (sent, None);
         }
     }
+}
+
+/// Whether a read of `socket` would find nothing, not even the end.
+pub(super) fn is_quiet(socket: BorrowedFd<'_>) -> bool {
+    let mut byte = [0; 1];
+    let peeked = recv(socket, &mut byte[..], RecvFlags::PEEK);
+    matches!(peeked, Err(Errno::AGAIN))
 }

@@ -17,10 +17,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::base::endpoint::{BackendAddr, ClientAddr};
+use crate::base::id::BackendId;
 use crate::base::outcome::Transfer;
 use crate::base::state::ConnectFailure;
 use crate::base::tap::ByteTap;
 use crate::base::traffic::Traffic;
+use crate::relay::http1::rewrite::Editor;
+
+pub use crate::relay::http1::answer::Page;
+pub use crate::relay::http1::session::Manner as WebManner;
 
 /// A listener of one engine, as its host numbered it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -77,13 +82,50 @@ pub trait Host {
     fn abandoned(&mut self, session: Self::Session, why: Abandoned);
 
     /// Relaying ended. Called exactly once for each `connected`.
-    fn ended(&mut self, session: Self::Session, transfer: Transfer);
+    fn ended(&mut self, session: &mut Self::Session, transfer: Transfer);
+
+    /// How the messages of this client are unpacked; `None`: its bytes pass
+    /// unread, and none of the calls below is made for it.
+    fn web(&self, session: &Self::Session) -> Option<Arc<WebSettings>>;
+
+    /// A request was read. Says whether the back end that is connected, if one
+    /// is, serves it; otherwise `next_backend` is asked. `cookies` are the
+    /// values of its `Cookie` fields, in order.
+    fn route(
+        &mut self,
+        session: &mut Self::Session,
+        cookies: &mut dyn Iterator<Item = &[u8]>,
+    ) -> Route;
+
+    /// The request of the last `route` goes once more: its connection ended
+    /// without a reply. Its back end comes first.
+    fn route_again(&mut self, session: &mut Self::Session);
+
+    /// The head of a request is about to be sent to the back end that was
+    /// chosen.
+    fn edit_request(&mut self, session: &Self::Session, editor: &mut Editor<'_>);
+
+    /// The head of a final reply is about to be sent to the client.
+    fn edit_reply(&mut self, session: &Self::Session, editor: &mut Editor<'_>);
+
+    /// The daemon itself answered a request, for this reason.
+    fn answered(&mut self, session: &mut Self::Session, code: u16, why: &'static str);
+
+    /// The client connection ended while no back end was connected and nothing
+    /// was owed to it.
+    fn left(&mut self, session: Self::Session);
 
     /// Whether a pipe (two descriptors) may be opened for splicing.
     fn take_pipe(&mut self) -> bool;
 
     /// A pipe of [`Host::take_pipe`] was closed or could not be opened.
     fn return_pipe(&mut self);
+
+    /// Whether a connection to a back end may be kept that no client needs now.
+    fn take_idle(&mut self) -> bool;
+
+    /// A connection of [`Host::take_idle`] serves a client again, or was closed.
+    fn return_idle(&mut self);
 
     /// All listeners are closed, as [`Order::StopAccepting`] or
     /// [`Order::CutAll`] asked; nobody is accepted any more. Called once.
@@ -106,7 +148,8 @@ pub enum Next {
         give_up_at: Instant,
     },
     /// Nothing is left to try: close the client connection. The session is
-    /// dropped; the host has done its accounting.
+    /// dropped; the host has done its accounting. Where messages are unpacked
+    /// the client gets an answer first, as the host is told.
     Close,
 }
 
@@ -120,6 +163,52 @@ pub struct Attempt {
     pub fail_at: Instant,
     /// When the attempt is given up without being held against the back end.
     pub give_up_at: Instant,
+    /// Whose idle connections may serve instead of a new one.
+    pub pool: Option<PoolKey>,
+}
+
+/// A back end whose idle connections are kept for any client.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct PoolKey {
+    /// The listener of its service.
+    pub listener: ListenerId,
+    /// Its place in the service.
+    pub backend: BackendId,
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Route {
+    /// To the back end that is connected.
+    Stay,
+    /// To one that `next_backend` gives.
+    Choose,
+}
+
+/// How the messages of a service are unpacked.
+#[derive(Clone, Debug)]
+pub struct WebSettings {
+    /// How they are read and passed on.
+    pub manner: WebManner,
+    /// How long a client may say nothing before a back end is chosen.
+    pub idle_limit: Option<Duration>,
+    /// The same between two requests.
+    pub keepalive_limit: Option<Duration>,
+    /// How long a head may take, from its first byte.
+    pub head_limit: Duration,
+    /// How long a back end may take for the head of its reply, from the last
+    /// byte of the request that was sent.
+    pub response_limit: Option<Duration>,
+    /// How long input is thrown away after an answer of the daemon's own.
+    pub discard_limit: Duration,
+    /// What `Retry-After` says, in seconds.
+    pub retry_after: u64,
+    /// Pages of the operator's own.
+    pub pages: Vec<Page>,
+    /// How many idle connections are kept for each back end, if any.
+    pub pool_size: usize,
+    /// How long each of them is kept.
+    pub pool_age: Duration,
 }
 
 /// Why an attempt came to nothing.
@@ -158,6 +247,8 @@ pub struct Plan {
     pub traffic: Arc<Traffic>,
     /// Who sees every block; the pair is copied then, never spliced.
     pub tap: Option<Box<dyn ByteTap>>,
+    /// Where the connection may be kept when this client needs it no more.
+    pub pool: Option<PoolKey>,
 }
 
 /// What other threads, and tasks of the same one, want of an engine.

@@ -57,6 +57,35 @@ impl Ledger {
         }
     }
 
+    /// The connection has served another client before.
+    pub(super) fn note_reuse(&self) {
+        if let Some(traffic) = &self.traffic {
+            traffic.count_reused();
+        }
+    }
+
+    /// A request was sent to the back end.
+    pub(super) fn note_request(&self) {
+        if let Some(traffic) = &self.traffic {
+            traffic.count_request();
+        }
+    }
+
+    /// The back end begins to reply, so long after the request was sent.
+    pub(super) fn note_reply_begins(&mut self, waited: Duration) {
+        self.first_byte.get_or_insert(waited);
+        if let Some(traffic) = &self.traffic {
+            traffic.add_first_byte(waited);
+        }
+    }
+
+    /// The back end has replied with this status.
+    pub(super) fn note_reply(&self, code: u16) {
+        if let Some(traffic) = &self.traffic {
+            traffic.count_reply(code);
+        }
+    }
+
     /// When the connection is cut unless something moves; `None` for never.
     ///
     /// Moves are stamped with the begin of their turn, so a little is added:
@@ -72,7 +101,8 @@ impl Ledger {
         self.started.elapsed()
     }
 
-    /// From the end of the connect to the first byte of the back end.
+    /// From the end of the connect to the first byte of the back end; where
+    /// messages are unpacked, from the first request that was sent.
     pub(super) fn first_byte(&self) -> Option<Duration> {
         self.first_byte
     }
@@ -94,6 +124,7 @@ mod tests {
             idle_limit: Some(Duration::from_secs(3)),
             traffic: Arc::clone(&traffic),
             tap: None,
+            pool: None,
         };
         ledger.begin(plan, 5, now);
         ledger.count(Side::Client, 2);

@@ -8,8 +8,8 @@
 //!
 //! ```text
 //! driver ── turn ──► engine ──► accept ──► connect ──► pair (flow, splice)
-//!                      ▲  │
-//!        mailbox ──────┘  └──► host: decides
+//!                      ▲  │          │            ▲
+//!        mailbox ──────┘  └──► host  └──► web ────┘ (http1)
 //! ```
 //!
 //! What holds for every connection: bytes keep their order within a direction,
@@ -36,6 +36,7 @@ mod side;
 mod splice;
 mod tap;
 mod timer;
+mod web;
 
 #[cfg(test)]
 mod tests;

@@ -18,17 +18,19 @@ use std::time::{Duration, Instant};
 
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
-use rustix::net::sockopt;
+use rustix::net::{Shutdown, shutdown, sockopt};
 
 use crate::base::outcome::{Ended, Manner, Transfer};
 use crate::relay::choose::Pace;
 use crate::relay::engine::Core;
+use crate::relay::flow::is_quiet;
 use crate::relay::host::{Host, Plan, RelayKey};
 use crate::relay::ledger::Ledger;
-use crate::relay::poll::{Token, WATCH, WATCH_AND_WRITE};
+use crate::relay::poll::{Poll, Token, WATCH, WATCH_AND_WRITE};
 use crate::relay::side::{Side, Sides};
 use crate::relay::splice::Pipe;
 use crate::relay::tap::Tap;
+use crate::relay::web::{LinkOwner, Loose};
 
 /// One socket and how the epoll set knows it.
 #[derive(Default)]
@@ -39,8 +41,8 @@ pub(super) struct End {
     failed: bool,
 }
 
-#[derive(Clone, Copy, Default, Eq, PartialEq)]
-enum Watched {
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Watched {
     #[default]
     Not,
     Reads,
@@ -86,6 +88,11 @@ pub(super) struct Pair {
     pub(super) queued: bool,
     /// How it ended, as far as its sockets said.
     manner: Manner,
+    /// Whether back ends come and go while the client stays: then the events
+    /// of each carry a link of its own.
+    pub(super) linked: bool,
+    /// That of the back end, if its events carry one.
+    link: Option<RelayKey>,
 }
 
 /// What a pair needs next.
@@ -134,7 +141,14 @@ impl Pair {
             tap: None,
             queued: false,
             manner: Manner::Cut,
+            linked: false,
+            link: None,
         }
+    }
+
+    /// Whether there is a back end, connected or on its way.
+    pub(super) fn has_backend(&self) -> bool {
+        self.ends[Side::Backend].socket.is_some()
     }
 
     /// The socket of `side`.
@@ -148,24 +162,88 @@ impl Pair {
     }
 
     /// Takes `socket` as the back end; an earlier one is closed.
-    pub(super) fn set_backend(&mut self, socket: Option<OwnedFd>, core: &Core) {
-        let before = &self.ends[Side::Backend];
-        if let (Some(before), true) = (&before.socket, before.watched != Watched::Not) {
+    pub(super) fn set_backend(&mut self, socket: Option<OwnedFd>, core: &mut Core) {
+        let before = std::mem::take(&mut self.ends[Side::Backend]);
+        if let Some(link) = self.link.take() {
+            core.links.remove(link);
+        } else if let (Some(before), true) = (&before.socket, before.watched != Watched::Not) {
             // A program that is being started may hold a copy for a moment, and
-            // a late event of it would carry the token of its successor.
+            // a late event of it would carry the token of its successor. That
+            // of a link reaches nobody.
             core.poll.remove(before);
         }
-        self.ends[Side::Backend] = End {
-            socket,
-            ..End::default()
-        };
+        let owner = LinkOwner::Relay(self.key);
+        if socket.is_some() && self.linked {
+            self.link = core.links.insert_with(|_| owner);
+        }
+        self.ends[Side::Backend].socket = socket;
         self.flows[Side::Client].blocked = false;
         self.flows[Side::Backend] = Flow::default();
     }
 
+    /// The back end has served: takes its socket out, to be given to another
+    /// pair, if it is one that can be.
+    pub(super) fn take_backend(&mut self) -> Option<Loose> {
+        let link = self.link.take()?;
+        let end = &mut self.ends[Side::Backend];
+        let socket = end.socket.take()?;
+        let watched = std::mem::take(&mut end.watched);
+        Some(Loose {
+            socket,
+            link,
+            watched,
+        })
+    }
+
+    /// Takes a socket as the back end that served another pair.
+    pub(super) fn adopt_backend(&mut self, loose: Loose, core: &mut Core) {
+        self.set_backend(None, core);
+        if let Some(owner) = core.links.get_mut(loose.link) {
+            *owner = LinkOwner::Relay(self.key);
+        }
+        let end = &mut self.ends[Side::Backend];
+        end.socket = Some(loose.socket);
+        end.watched = loose.watched;
+        self.link = Some(loose.link);
+    }
+
+    /// The connection to the back end is over, that to the client goes on: what
+    /// was counted and held of the former is forgotten.
+    pub(super) fn part<H: Host>(&mut self, core: &mut Core, host: &mut H) {
+        for side in Side::BOTH {
+            let flow = &mut self.flows[side];
+            core.buffers.give_back(std::mem::take(&mut flow.rest));
+            flow.written = 0;
+            flow.moved = 0;
+            flow.closed = false;
+            flow.pace = Pace::default();
+            if let Some(pipe) = flow.pipe.take() {
+                core.pipes.give_back(pipe, host);
+            }
+        }
+        self.set_backend(None, core);
+        self.tap = None;
+        self.ledger = Ledger::new(core.now);
+        self.first_end = None;
+        self.manner = Manner::Cut;
+    }
+
+    /// Whether nothing has come from `side` that was not read: neither bytes nor
+    /// its end, be it that their event is still on its way.
+    pub(super) fn is_quiet(&self, side: Side) -> bool {
+        self.socket(side).is_ok_and(is_quiet)
+    }
+
+    /// Whether bytes of the back end wait for the client to take them.
+    pub(super) fn owes_client(&self) -> bool {
+        let flow = &self.flows[Side::Backend];
+        let piped = flow.pipe.as_ref().is_some_and(|pipe| !pipe.is_empty());
+        piped || !flow.rest.is_empty()
+    }
+
     /// Puts the socket of `side` into the epoll set if it is not there yet,
     /// and watches for writability from now on if the way there is blocked.
-    pub(super) fn watch(&mut self, side: Side, core: &Core) -> Result<(), Cut> {
+    pub(super) fn watch(&mut self, side: Side, poll: &Poll) -> Result<(), Cut> {
         let wanted = if self.flows[side.other()].blocked {
             Watched::ReadsAndWrites
         } else {
@@ -176,12 +254,15 @@ impl Pair {
             (_, Watched::ReadsAndWrites) => WATCH_AND_WRITE,
             _ => WATCH,
         };
-        let token = Token::Relay(self.key, side);
+        let token = match (side, self.link) {
+            (Side::Backend, Some(link)) => Token::Link(link),
+            _ => Token::Relay(self.key, side),
+        };
         let socket = self.socket(side)?;
         let done = if self.ends[side].watched == Watched::Not {
-            core.poll.add(socket, token, flags)
+            poll.add(socket, token, flags)
         } else {
-            core.poll.modify(socket, token, flags)
+            poll.modify(socket, token, flags)
         };
         done.map_err(|_| Cut::Unwatched)?;
         self.ends[side].watched = wanted;
@@ -253,7 +334,7 @@ impl Pair {
     }
 
     /// Says how the pair ended, and prepares to pass a reset on.
-    fn cut(&mut self, cut: Cut) -> Ended {
+    pub(super) fn cut(&mut self, cut: Cut) -> Ended {
         match cut {
             Cut::Reset(side) => {
                 self.manner = Manner::Reset;
@@ -302,9 +383,34 @@ impl Pair {
         }
     }
 
+    /// What was sent to the client is no whole message: closing will tell it.
+    pub(super) fn break_client(&mut self) {
+        if let Ok(client) = self.socket(Side::Client) {
+            let _ = sockopt::set_socket_linger(client, Some(Duration::ZERO));
+        }
+    }
+
+    /// The client gets nothing more.
+    pub(super) fn hang_up(&mut self) {
+        if let Ok(client) = self.socket(Side::Client) {
+            // Fails only when the client is gone, which an event reports.
+            let _ = shutdown(client, Shutdown::Write);
+        }
+    }
+
+    /// Both directions came to their end as they should.
+    pub(super) fn close_well(&mut self) {
+        self.manner = Manner::Closed;
+    }
+
     /// Closes both sockets and gives back what was borrowed.
     pub(super) fn close<H: Host>(self, core: &mut Core, host: &mut H) {
-        let Self { flows, ends, .. } = self;
+        let Self {
+            flows, ends, link, ..
+        } = self;
+        if let Some(link) = link {
+            core.links.remove(link);
+        }
         drop(ends);
         for flow in flows.0 {
             core.buffers.give_back(flow.rest);

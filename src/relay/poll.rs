@@ -31,6 +31,8 @@ pub(super) enum Token {
     Listener(u32),
     /// The mailbox.
     Mailbox,
+    /// A back end's socket, whoever has it now.
+    Link(RelayKey),
 }
 
 /// The greatest index that a token can carry.
@@ -46,6 +48,7 @@ impl Token {
             Self::Relay(key, Side::Backend) => (key.generation, key.index, 1),
             Self::Listener(index) => (0, index, 2),
             Self::Mailbox => (0, MAILBOX, 2),
+            Self::Link(key) => (key.generation, key.index, 3),
         };
         u64::from(generation) << 32 | u64::from(index) << 2 | kind
     }
@@ -58,6 +61,7 @@ impl Token {
         match data & 3 {
             0 => Self::Relay(key, Side::Client),
             1 => Self::Relay(key, Side::Backend),
+            3 => Self::Link(key),
             _ if index == MAILBOX => Self::Mailbox,
             _ => Self::Listener(index),
         }
@@ -148,6 +152,7 @@ mod tests {
             Token::Relay(key, Side::Backend),
             Token::Listener(4096),
             Token::Mailbox,
+            Token::Link(key),
         ] {
             assert_eq!(Token::decode(token.encode()), token);
         }

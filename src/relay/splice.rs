@@ -44,11 +44,12 @@ impl Pipe {
         self.held == 0
     }
 
-    /// Fills the empty pipe from `socket`; 0 is the end of the stream, or a
+    /// Fills the empty pipe from `socket`, with up to `limit` bytes; 0 is the end of the stream, or a
     /// place that only a copy can pass.
-    pub(super) fn fill(&mut self, socket: BorrowedFd<'_>) -> Result<usize, Errno> {
+    pub(super) fn fill(&mut self, socket: BorrowedFd<'_>, limit: u64) -> Result<usize, Errno> {
         debug_assert!(self.is_empty());
-        self.held = splice(socket, None, &self.write, None, PIPE_SIZE, FLAGS)?;
+        let most = usize::try_from(limit).map_or(PIPE_SIZE, |limit| limit.min(PIPE_SIZE));
+        self.held = splice(socket, None, &self.write, None, most, FLAGS)?;
         Ok(self.held)
     }
 

@@ -6,3 +6,4 @@ mod reaching;
 mod rig;
 mod streaming;
 mod tapping;
+mod unpacking;

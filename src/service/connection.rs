@@ -6,6 +6,7 @@
 //! the slot at that back end. Each guard undoes itself when the session is
 //! dropped on whatever path.
 
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,19 +15,24 @@ use std::time::Instant;
 use crate::base::endpoint::{BackendAddr, ClientAddr};
 use crate::base::event::Event;
 use crate::base::id::BackendId;
-use crate::base::outcome::{Ended, Transfer};
-use crate::base::record::Fate;
+use crate::base::outcome::{Ended, Manner, Transfer};
+use crate::base::record::{ChosenBy, Fate};
 use crate::base::tap::Tapped;
 use crate::policy::pool::{Released, Sample, Tried};
-use crate::relay::host::{Abandoned, AttemptFailure, Host, ListenerId, Next, Plan, RelayKey};
+use crate::relay::host::{
+    Abandoned, AttemptFailure, Host, ListenerId, Next, Plan, RelayKey, Route, WebSettings,
+};
+use crate::relay::http1::rewrite::Editor;
 use crate::relay::mailbox::EngineHandle;
 use crate::service::gate::{NoPlace, ServicePermit};
 use crate::service::programs::EndHook;
 use crate::service::running::{RunningService, Shared};
+use crate::service::web::{Direction, Web};
 
 mod choosing;
 mod record;
 mod session;
+mod unpacking;
 
 pub(super) use choosing::with_port;
 use session::{Connecting, Step};
@@ -43,6 +49,8 @@ pub struct WorkerHost {
     /// What each of their listeners waits under when there is no place.
     waiters: Vec<(EngineHandle, ListenerId)>,
     engine: Option<EngineHandle>,
+    /// Where the values of header fields are put together.
+    value: Vec<u8>,
     on_listeners_closed: Option<Box<dyn FnOnce()>>,
 }
 
@@ -55,7 +63,7 @@ impl WorkerHost {
         worker: usize,
         on_listeners_closed: Box<dyn FnOnce()>,
     ) -> Self {
-        let at_worker = |running: &Arc<RunningService>| {
+        let at_worker = |(number, running): (u32, &Arc<RunningService>)| {
             let table = running.table();
             let traffic = (0u32..).take(table.len()).map(BackendId);
             Rc::new(ServiceAtWorker {
@@ -64,13 +72,17 @@ impl WorkerHost {
                     .collect(),
                 running: Arc::clone(running),
                 worker,
+                known: RefCell::new((0..table.len()).map(|_| None).collect()),
+                listener: ListenerId(number),
+                web: running.web().map(Web::settings),
             })
         };
         Self {
             shared,
-            services: services.iter().map(at_worker).collect(),
+            services: (0..).zip(services).map(at_worker).collect(),
             waiters: Vec::new(),
             engine: None,
+            value: Vec::new(),
             on_listeners_closed: Some(on_listeners_closed),
         }
     }
@@ -161,6 +173,8 @@ impl Host for WorkerHost {
             tried: Tried::default(),
             failover_until: Instant::now() + self.shared.limits.failover,
             given_up: false,
+            wanted: None,
+            last: None,
             step: Step::Choosing,
             record: None,
         };
@@ -224,37 +238,40 @@ impl Host for WorkerHost {
     }
 
     fn connected(&mut self, session: &mut Session, to: BackendAddr) -> Plan {
-        let mut plan = Plan {
-            idle_limit: None,
-            traffic: Arc::default(),
-            tap: None,
-        };
-        if let Step::Connecting(connecting) = session.take_step() {
-            let mut slot = connecting.slot;
-            slot.connected();
-            session.note_connected(to);
-            self.shared
-                .sink
-                .emit(&Event::Started(session.served(&slot, to)));
-            let service = session.service();
-            plan.idle_limit = service.running.idle_limit(slot.backend());
-            plan.traffic = Arc::clone(&service.traffic[slot.backend().index()]);
-            plan.tap = service.running.taps().and_then(|taps| {
-                taps.tap(&Tapped {
-                    backend: slot.backend(),
-                    connection: session.connection,
-                    client: session.client,
-                    to,
-                })
-            });
-            let end_hook = match &service.running.programs().hooks {
-                Some(hooks) => {
-                    hooks.started(slot.backend(), session.connection, session.client.ip())
-                }
-                None => EndHook::None,
+        let Step::Connecting(connecting) = session.take_step() else {
+            return Plan {
+                idle_limit: None,
+                traffic: Arc::default(),
+                tap: None,
+                pool: None,
             };
-            session.step = Step::Serving { slot, to, end_hook };
-        }
+        };
+        let mut slot = connecting.slot;
+        let backend = slot.backend();
+        slot.connected();
+        session.note_connected(to);
+        self.shared
+            .sink
+            .emit(&Event::Started(session.served(&slot, to)));
+        let service = session.service();
+        let tapped = Tapped {
+            backend,
+            connection: session.connection,
+            client: session.client,
+            to,
+        };
+        let taps = service.running.taps();
+        let plan = Plan {
+            idle_limit: service.running.idle_limit(backend),
+            traffic: Arc::clone(&service.traffic[backend.index()]),
+            tap: taps.and_then(|taps| taps.tap(&tapped)),
+            pool: session.pool_of(backend),
+        };
+        let end_hook = match &service.running.programs().hooks {
+            Some(hooks) => hooks.started(backend, session.connection, session.client.ip()),
+            None => EndHook::None,
+        };
+        session.step = Step::Serving { slot, to, end_hook };
         plan
     }
 
@@ -288,28 +305,60 @@ impl Host for WorkerHost {
         }
     }
 
-    fn ended(&mut self, mut session: Session, transfer: Transfer) {
+    fn ended(&mut self, session: &mut Session, transfer: Transfer) {
         let Step::Serving { slot, to, end_hook } = session.take_step() else {
             return;
         };
-        if transfer.ended == Ended::Ordered {
+        if transfer.ended == Ended::Ordered && transfer.manner != Manner::Closed {
             session.service().counts().cut();
         }
         self.shared.sink.emit(&Event::Ended {
             served: session.served(&slot, to),
             transfer,
         });
-        self.close_record(&mut session, Fate::Served(transfer));
+        self.close_record(session, Fate::Served(transfer));
+        session.last = Some(slot.backend());
         if end_hook == EndHook::Due
             && let Some(hooks) = &session.service().running.programs().hooks
         {
             hooks.ended(slot.backend(), session.connection, session.client.ip());
         }
+        let unpacked = session.service().web.is_some();
         slot.finished(Sample {
             bytes: transfer.to_client + transfer.to_backend,
             duration: transfer.duration,
-            first_byte: transfer.first_byte,
+            // In `type http` each reply was counted when it began.
+            first_byte: transfer.first_byte.filter(|_| !unpacked),
         });
+    }
+
+    fn web(&self, session: &Session) -> Option<Arc<WebSettings>> {
+        session.service().web.clone()
+    }
+
+    fn route(&mut self, session: &mut Session, cookies: &mut dyn Iterator<Item = &[u8]>) -> Route {
+        self.route_request(session, cookies)
+    }
+
+    fn route_again(&mut self, session: &mut Session) {
+        self.begin_request(session, session.last, ChosenBy::Kept);
+    }
+
+    fn edit_request(&mut self, session: &Session, editor: &mut Editor<'_>) {
+        self.edit(Direction::Request, session, editor);
+    }
+
+    fn edit_reply(&mut self, session: &Session, editor: &mut Editor<'_>) {
+        self.edit(Direction::Reply, session, editor);
+    }
+
+    fn answered(&mut self, session: &mut Session, code: u16, why: &'static str) {
+        self.answered_request(session, code, why);
+    }
+
+    fn left(&mut self, session: Session) {
+        // Nothing is open: the guards of the session give its place back.
+        drop(session);
     }
 
     fn listeners_closed(&mut self) {
@@ -324,6 +373,14 @@ impl Host for WorkerHost {
 
     fn return_pipe(&mut self) {
         self.shared.descriptors.give_back_pipe();
+    }
+
+    fn take_idle(&mut self) -> bool {
+        self.shared.descriptors.try_take_idle()
+    }
+
+    fn return_idle(&mut self) {
+        self.shared.descriptors.give_back_idle();
     }
 
     fn fault(&mut self, what: &str) {

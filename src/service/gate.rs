@@ -22,6 +22,9 @@ const DESCRIPTORS_PER_CLIENT: i64 = 2;
 /// What one pipe needs.
 const DESCRIPTORS_PER_PIPE: i64 = 2;
 
+/// What a connection to a back end needs that no client has at the moment.
+const DESCRIPTORS_PER_IDLE: i64 = 1;
+
 /// A listener of a worker that paused for want of a place.
 type Waiter = (EngineHandle, ListenerId);
 
@@ -99,13 +102,25 @@ impl Descriptors {
 
     /// Takes what a pipe needs, while it leaves half of all to clients.
     pub fn try_take_pipe(&self) -> bool {
-        // A pipe only makes a connection cheaper; a client needs its place, and
-        // pipes are kept open for the next user.
-        let left = self.free.load(Ordering::Relaxed) - DESCRIPTORS_PER_PIPE;
-        if left < DESCRIPTORS_PER_CLIENT.max(self.total / 2) {
-            return false;
-        }
-        self.try_take(DESCRIPTORS_PER_PIPE)
+        self.try_take_spare(DESCRIPTORS_PER_PIPE)
+    }
+
+    /// Takes what only makes a connection cheaper: a client needs its place, and
+    /// this is kept open for the next user.
+    fn try_take_spare(&self, wanted: i64) -> bool {
+        let left = self.free.load(Ordering::Relaxed) - wanted;
+        left >= DESCRIPTORS_PER_CLIENT.max(self.total / 2) && self.try_take(wanted)
+    }
+
+    /// Takes what an idle connection to a back end needs, while it leaves half
+    /// of all to clients.
+    pub fn try_take_idle(&self) -> bool {
+        self.try_take_spare(DESCRIPTORS_PER_IDLE)
+    }
+
+    /// Gives back what an idle connection needed.
+    pub fn give_back_idle(&self) {
+        self.give_back(DESCRIPTORS_PER_IDLE);
     }
 
     /// Gives back what a pipe needed.

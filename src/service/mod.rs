@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | 1 | accept | [`gate`], the engine | a place, then the client's socket |
 //! | 2 | admit | [`access`], [`connection`] | a session that holds the permit |
-//! | 3 | look | (only `type http`) | |
+//! | 3 | look | the engine (only `type http`), [`web`] | a request, and whom it asks for |
 //! | 4, 5 | dispatch, reserve | [`table`] | a [`table::BackendSlot`] |
 //! | 6 | connect | [`resolve`], the engine | the back end's socket |
 //! | 7 | announce | [`connection`] | `Event::Started` |
@@ -30,6 +30,7 @@ pub mod resolve;
 pub mod revival;
 pub mod running;
 pub mod table;
+pub mod web;
 pub mod worker;
 
 #[cfg(test)]

@@ -15,9 +15,10 @@ use crate::config::model;
 use crate::policy::pool::{PoolBackend, PoolSettings};
 use crate::service::access::AccessControl;
 use crate::service::gate::{Descriptors, Gate};
-use crate::service::programs::{Chooser, Ingredients, Residents, ServiceHooks};
+use crate::service::programs::{Chooser, Ingredients, Machine, Residents, ServiceHooks};
 use crate::service::resolve::Resolver;
 use crate::service::table::{BackendFacts, BackendTable};
+use crate::service::web::Web;
 use crate::status::publish::SegmentWriter;
 use crate::status::snapshot::{Phase, ServiceNumbers};
 
@@ -43,6 +44,8 @@ pub struct Shared {
     pub records: Records,
     /// What the choice by chance begins with.
     pub seed: u64,
+    /// What specifiers say about the daemon and its machine.
+    pub machine: Arc<Machine>,
 }
 
 /// Whether a record of each client connection is kept.
@@ -91,11 +94,11 @@ impl Counts {
         add_one(&self.no_backend);
     }
 
-    /// One more request was answered by the daemon itself, with this code: 4xx
-    /// or else 5xx.
+    /// One more request was answered by the daemon itself, with this code:
+    /// refused as the client's fault, or else failed.
     pub fn answered(&self, code: u16) {
         add_one(match code {
-            400..=499 => &self.refused_requests,
+            400..=499 | 505 => &self.refused_requests,
             _ => &self.failed_requests,
         });
     }
@@ -119,6 +122,9 @@ pub struct RunningService {
     gate: Gate,
     table: Arc<BackendTable>,
     programs: ServicePrograms,
+    web: Option<Web>,
+    /// Whether each back end has no limit of connections.
+    unlimited: Vec<bool>,
 }
 
 /// The external programs of a service.
@@ -197,6 +203,12 @@ impl RunningService {
             ),
             table,
             programs,
+            web: Web::new(config, &shared.limits, Arc::clone(&shared.machine)),
+            unlimited: config
+                .backends
+                .iter()
+                .map(|backend| backend.max_connections.get().is_none())
+                .collect(),
         }
     }
 
@@ -236,6 +248,18 @@ impl RunningService {
     /// Its external programs.
     pub fn programs(&self) -> &ServicePrograms {
         &self.programs
+    }
+
+    /// What it decides about messages, in `type http`.
+    pub fn web(&self) -> Option<&Web> {
+        self.web.as_ref()
+    }
+
+    /// Whether idle connections to `backend` are kept for any client. Where
+    /// their number is limited they stay with their client, since one that
+    /// waits for nobody would take the place of one that is needed.
+    pub fn keeps_idle(&self, backend: BackendId) -> bool {
+        self.unlimited[backend.index()] && self.web.as_ref().is_some_and(Web::keeps_idle)
     }
 
     /// The counters of one worker.

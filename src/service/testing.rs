@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use crate::base::clock::Clock;
 use crate::base::event::{Event, EventSink};
 use crate::base::limits::Limits;
 use crate::base::name::{BackendName, ServiceName};
@@ -15,6 +16,7 @@ use crate::base::state::ShownState;
 use crate::config::model;
 use crate::policy::pool::PoolSettings;
 use crate::service::gate::Descriptors;
+use crate::service::programs::Machine;
 use crate::service::resolve::Resolver;
 use crate::service::running::Shared;
 use crate::service::table::{BackendFacts, BackendTable};
@@ -134,6 +136,11 @@ pub(super) fn shared(sink: Arc<dyn EventSink>, limits: Limits, runtime: &Handle)
     Arc::new(Shared {
         limits,
         connections: Default::default(),
+        machine: Arc::new(Machine {
+            host: "balancer".to_owned(),
+            process: 1,
+            clock: Clock::local(),
+        }),
         descriptors: Arc::new(Descriptors::new(1_000, 0)),
         resolver: Arc::new(resolver),
         sink,

@@ -81,7 +81,8 @@ pub struct ServiceNumbers {
     pub hooks_dropped: u64,
     /// Lines that a resident program was too slow to read.
     pub helper_dropped: u64,
-    /// Requests that the daemon itself answered with 4xx (0 in `type any`).
+    /// Requests that the daemon itself answered as the fault of
+    /// their client, 4xx and 505 (0 in `type any`).
     pub refused_requests: u64,
     /// Requests that the daemon itself answered with 5xx (0 in `type any`).
     pub failed_requests: u64,

@@ -12,8 +12,10 @@ use crate::base::state::Reason;
 use crate::base::tap::{ByteTap, Origin};
 use crate::base::traffic::Traffic;
 use crate::relay::host::{
-    Abandoned, Attempt, AttemptFailure, Host, ListenerId, Next, Order, Plan, RelayKey,
+    Abandoned, Attempt, AttemptFailure, Host, ListenerId, Next, Order, Plan, PoolKey, RelayKey,
+    Route, WebSettings,
 };
+use crate::relay::http1::rewrite::Editor;
 use crate::relay::{Engine, EngineHandle, EngineSettings, drive};
 
 /// No wait of a test lasts longer.
@@ -29,6 +31,10 @@ pub(super) enum Heard {
     Failed(Failure),
     Connected(SocketAddr),
     Abandoned(Abandoned),
+    /// A request goes once more.
+    Again,
+    Answered(u16),
+    Left,
     Ended(Transfer),
     Dropped,
     AcceptFailed,
@@ -61,6 +67,14 @@ pub(super) struct Script {
     pub(super) buffer_size: usize,
     /// Which attempts, from 0, lead to a back end whose traffic is tapped.
     pub(super) tapped: &'static [usize],
+    /// The send buffer of the sockets of clients, where it matters.
+    pub(super) send_buffer: Option<usize>,
+    /// How messages are unpacked, if they are.
+    pub(super) web: Option<WebSettings>,
+    /// Whether heads are edited.
+    pub(super) edits: bool,
+    /// Where idle connections are kept.
+    pub(super) pool: Option<PoolKey>,
 }
 
 #[derive(Clone)]
@@ -85,6 +99,10 @@ impl Script {
             panics_at: None,
             buffer_size: EngineSettings::default().buffer_size,
             tapped: &[],
+            send_buffer: None,
+            web: None,
+            edits: false,
+            pool: None,
         }
     }
 }
@@ -153,6 +171,7 @@ impl Diary {
 /// noted whoever drops it.
 pub(super) struct Session {
     asked: usize,
+    connected: bool,
     number: usize,
     _place: Place,
 }
@@ -195,6 +214,7 @@ pub(super) struct ScriptedHost {
     admitted: usize,
     pipes: usize,
     most_pipes: usize,
+    idle: usize,
 }
 
 impl Host for ScriptedHost {
@@ -227,6 +247,7 @@ impl Host for ScriptedHost {
         self.admitted += 1;
         Some(Session {
             asked: 0,
+            connected: false,
             number: self.admitted - 1,
             _place: Place {
                 shared: Arc::clone(&self.places),
@@ -248,6 +269,7 @@ impl Host for ScriptedHost {
                 addresses: Arc::from(addresses.as_slice()),
                 fail_at: now + self.script.connect_limit,
                 give_up_at: now + self.script.give_up,
+                pool: self.script.pool,
             }),
             Some(Answer::Wait) => Next::Wait {
                 give_up_at: now + self.script.give_up,
@@ -266,6 +288,7 @@ impl Host for ScriptedHost {
     }
 
     fn connected(&mut self, session: &mut Session, to: BackendAddr) -> Plan {
+        session.connected = true;
         assert!(
             self.script.panics_at != Some(session.number),
             "scripted fault"
@@ -275,6 +298,7 @@ impl Host for ScriptedHost {
             idle_limit: self.script.idle_limit,
             traffic: Arc::clone(&self.diary.traffic),
             tap: self.tap_of_attempt(session.asked - 1),
+            pool: self.script.pool,
         }
     }
 
@@ -283,8 +307,50 @@ impl Host for ScriptedHost {
         drop(session);
     }
 
-    fn ended(&mut self, session: Session, transfer: Transfer) {
+    fn ended(&mut self, session: &mut Session, transfer: Transfer) {
+        session.connected = false;
         self.diary.note(Heard::Ended(transfer));
+    }
+
+    fn web(&self, _: &Session) -> Option<Arc<WebSettings>> {
+        self.script.web.clone().map(Arc::new)
+    }
+
+    fn route(&mut self, session: &mut Session, cookies: &mut dyn Iterator<Item = &[u8]>) -> Route {
+        let mut moves = false;
+        for cookie in cookies {
+            moves |= cookie == b"elsewhere";
+        }
+        match session.connected && !moves {
+            true => Route::Stay,
+            false => Route::Choose,
+        }
+    }
+
+    fn route_again(&mut self, session: &mut Session) {
+        // The attempt that failed is made once more.
+        session.asked -= 1;
+        self.diary.note(Heard::Again);
+    }
+
+    fn edit_request(&mut self, _: &Session, editor: &mut Editor<'_>) {
+        if self.script.edits {
+            editor.set(b"X-Request", b"changed");
+        }
+    }
+
+    fn edit_reply(&mut self, _: &Session, editor: &mut Editor<'_>) {
+        if self.script.edits {
+            editor.set(b"X-Reply", b"changed");
+        }
+    }
+
+    fn answered(&mut self, _: &mut Session, code: u16, _: &'static str) {
+        self.diary.note(Heard::Answered(code));
+    }
+
+    fn left(&mut self, session: Session) {
+        self.diary.note(Heard::Left);
         drop(session);
     }
 
@@ -299,6 +365,15 @@ impl Host for ScriptedHost {
     fn return_pipe(&mut self) {
         self.pipes -= 1;
         self.diary.pipes_taken.lock().unwrap().0 = self.pipes;
+    }
+
+    fn take_idle(&mut self) -> bool {
+        self.idle += 1;
+        true
+    }
+
+    fn return_idle(&mut self) {
+        self.idle -= 1;
     }
 
     fn listeners_closed(&mut self) {
@@ -409,6 +484,9 @@ impl Drop for Rig {
 /// An engine that nobody turns yet, with one listener.
 pub(super) fn build(script: Script) -> (Engine<ScriptedHost>, SocketAddr, Arc<Diary>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    if let Some(size) = script.send_buffer {
+        rustix::net::sockopt::set_socket_send_buffer_size(&listener, size).unwrap();
+    }
     let address = listener.local_addr().unwrap();
     let diary = Arc::new(Diary::default());
     let places = Arc::new(Places {
@@ -425,6 +503,7 @@ pub(super) fn build(script: Script) -> (Engine<ScriptedHost>, SocketAddr, Arc<Di
         places: Arc::clone(&places),
         admitted: 0,
         pipes: 0,
+        idle: 0,
         most_pipes: 0,
     };
     let mut engine = Engine::new(host, settings).unwrap();
@@ -494,6 +573,16 @@ impl Blackhole {
             address,
         }
     }
+}
+
+/// A client that takes in little before it reads.
+pub(super) fn narrow_client(to: SocketAddr) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
+    sockopt::set_socket_recv_buffer_size(&socket, 4096).unwrap();
+    connect(&socket, &to).unwrap();
+    with_deadline(socket.into())
 }
 
 pub(super) fn with_deadline(stream: TcpStream) -> TcpStream {

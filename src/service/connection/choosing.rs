@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::base::state::{ConnectFailure, Reason};
 use crate::policy::pool::Released;
 use crate::relay::host::{Attempt, AttemptFailure, Next, Order, RelayKey};
 use crate::service::connection::WorkerHost;
-use crate::service::connection::session::{Connecting, Looking, Session, Step};
+use crate::service::connection::session::{Connecting, Looking, Session, Step, Wanted};
 use crate::service::programs::{Asking, Chooser, NotChosen};
 use crate::service::resolve::{Addresses, Resolved};
 use crate::service::running::RunningService;
@@ -41,11 +42,13 @@ impl WorkerHost {
         addresses: Arc<[SocketAddr]>,
         since: Instant,
     ) -> Next {
+        let pool = session.pool_of(to.slot.backend());
         session.step = Step::Connecting(to);
         Next::Connect(Attempt {
             addresses,
             fail_at: since + self.shared.limits.connect,
             give_up_at: session.failover_until,
+            pool,
         })
     }
 
@@ -139,7 +142,15 @@ impl WorkerHost {
         if session.given_up || now >= session.failover_until {
             return Some(self.no_backend(session));
         }
-        let running = Arc::clone(&session.service().running);
+        let service = Rc::clone(session.service());
+        let running = &service.running;
+        if let Some(Wanted { backend, by }) = session.wanted.take()
+            && let why = session.explanation()
+            && let Some(chosen) = running.table().dispatch_to(backend, &session.tried)
+        {
+            session.note_choice(backend, by, why.as_ref());
+            return self.take(session, Some(chosen), key);
+        }
         if let Some(chooser) = &running.programs().chooser {
             return self.ask(session, chooser, key);
         }
@@ -149,8 +160,9 @@ impl WorkerHost {
     /// Steps 4 and 5 by the dispatch mode, or by what stands in for it.
     fn choose(&self, session: &mut Session, by: ChosenBy, key: RelayKey) -> Option<Next> {
         let why = session.explanation();
-        let running = Arc::clone(&session.service().running);
-        let chosen = running
+        let chosen = session
+            .service()
+            .running
             .table()
             .dispatch(session.client.ip(), &session.tried);
         if let Some((slot, _)) = &chosen {
@@ -269,7 +281,7 @@ impl WorkerHost {
         let asked_at = Instant::now();
         match self.shared.resolver.resolve(&name) {
             Resolved::Known(found) => {
-                let addresses = with_port(&found, port);
+                let addresses = session.service().with_port(slot.backend(), found, port);
                 let name = Some(name);
                 Some(self.connect(session, Connecting { slot, name }, addresses, asked_at))
             }
