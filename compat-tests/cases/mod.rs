@@ -18,6 +18,16 @@ mod helper_protocol;
 mod helper_trouble;
 mod helpers;
 mod hooks;
+mod http_bodies;
+mod http_continue;
+mod http_harness;
+mod http_headers;
+mod http_keeping;
+mod http_pipelining;
+mod http_requests;
+mod http_shallow;
+mod http_sticky;
+mod http_tunnels;
 mod language;
 mod lifecycle;
 mod limits;
@@ -43,6 +53,7 @@ mod throughput;
 mod time_outs;
 mod trafficlog;
 
+use crate::harness::http::{HttpBackend, sticky};
 use crate::harness::{Backend, Proxy, Setup};
 
 /// The three back ends of most cases; each says its name and then echoes.
@@ -67,6 +78,39 @@ impl Trees {
             .backend("maple", self.maple.server(), "")
             .backend("birch", self.birch.server(), "")
             .backend("cedar", self.cedar.server(), "")
+    }
+}
+
+/// A service `shop` of `type http` whose only back end is maple.
+fn http_shop(service: &str, maple: &Backend, body: &str) -> Proxy {
+    Setup::http(service)
+        .backend("maple", maple.server(), body)
+        .start()
+}
+
+/// The same three as servers of HTTP. Each is found by the cookie `lane=NAME`,
+/// and sets it.
+struct Lanes {
+    maple: HttpBackend,
+    birch: HttpBackend,
+    cedar: HttpBackend,
+}
+
+impl Lanes {
+    fn new() -> Self {
+        Self {
+            maple: HttpBackend::named("maple"),
+            birch: HttpBackend::named("birch"),
+            cedar: HttpBackend::named("cedar"),
+        }
+    }
+
+    /// A service `shop` with all three.
+    fn behind(&self, service: &str) -> Setup {
+        Setup::http(service)
+            .backend("maple", self.maple.server(), &sticky("maple"))
+            .backend("birch", self.birch.server(), &sticky("birch"))
+            .backend("cedar", self.cedar.server(), &sticky("cedar"))
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::{Client, Port};
+use super::{Client, Ending, Port};
 
 /// One connection that a back end serves.
 #[derive(Debug)]
@@ -45,6 +45,25 @@ impl Peer {
         self.received.fetch_add(read as u64, Ordering::SeqCst);
         buffer.truncate(read);
         buffer
+    }
+
+    /// Reads what is there, or says how the connection ended.
+    pub(crate) fn try_receive(&mut self) -> Result<Vec<u8>, Ending> {
+        let mut buffer = vec![0; 64 * 1024];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => Err(Ending::Fin),
+            Ok(read) => {
+                self.received.fetch_add(read as u64, Ordering::SeqCst);
+                buffer.truncate(read);
+                Ok(buffer)
+            }
+            Err(_) => Err(Ending::Reset),
+        }
+    }
+
+    /// Ends the sending direction; receiving goes on.
+    pub(crate) fn finish_sending(&self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Sends back whatever comes, up to the end of the other direction.
@@ -258,6 +277,7 @@ fn accept(listener: &TcpListener, woken: &UnixStream, serve: &Serve, shared: &Ar
 fn attend(stream: TcpStream, serve: Serve, shared: Arc<Shared>) {
     let number = shared.accepted.fetch_add(1, Ordering::SeqCst);
     stream.set_nonblocking(false).expect("blocking");
+    let _ = stream.set_nodelay(true);
     let handle = stream
         .try_clone()
         .expect("a second handle of the connection");

@@ -95,6 +95,15 @@ impl Client {
         bytes
     }
 
+    /// Reads what is there, waiting for it; empty at the end in order.
+    #[track_caller]
+    pub(crate) fn receive(&mut self) -> Result<Vec<u8>, Ending> {
+        let mut buffer = vec![0; 64 * 1024];
+        let read = self.read_some(&mut buffer, Deadline::usual())?;
+        buffer.truncate(read);
+        Ok(buffer)
+    }
+
     /// Reads up to the end of the connection.
     #[track_caller]
     pub(crate) fn rest(&mut self) -> (Vec<u8>, Ending) {

@@ -10,6 +10,7 @@ mod blackhole;
 mod client;
 mod deadline;
 mod golden;
+pub(crate) mod http;
 mod namespace;
 mod ports;
 mod procfs;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::http::HttpClient;
 use super::program::{Program, Run, Running};
 use super::segment::PID;
 use super::{Client, Port, Process, Sandbox, Segment, Status, pace, until};
@@ -236,6 +237,12 @@ impl Proxy {
     #[track_caller]
     pub(crate) fn connect(&self) -> Client {
         Client::connect(self.address())
+    }
+
+    /// Connects to the first service to speak HTTP.
+    #[track_caller]
+    pub(crate) fn http(&self) -> HttpClient {
+        HttpClient::connect(self.address())
     }
 
     /// Connects to the first service and reads the line in which a mock back

@@ -33,6 +33,11 @@ impl Setup {
         setup.service("shop", body)
     }
 
+    /// A configuration with one service `shop` of `type http`.
+    pub(crate) fn http(body: &str) -> Self {
+        Self::new(&format!("type http; {body}"))
+    }
+
     /// Adds a service.
     pub(crate) fn service(mut self, name: &str, body: &str) -> Self {
         let listening = Listening {
