@@ -12,7 +12,7 @@ mod message;
 mod turn;
 
 pub(crate) use backend::HttpBackend;
-pub(crate) use client::HttpClient;
+pub(crate) use client::{Broken, HttpClient};
 pub(crate) use gate::Gate;
 pub(crate) use message::{Head, Kind, Message, parse};
 pub(crate) use turn::{After, Turn};
