@@ -9,12 +9,14 @@ mod backend;
 mod client;
 mod gate;
 mod message;
+mod shared;
 mod turn;
 
 pub(crate) use backend::HttpBackend;
 pub(crate) use client::{Broken, HttpClient};
 pub(crate) use gate::Gate;
 pub(crate) use message::{Head, Kind, Message, parse};
+pub(crate) use shared::Shared;
 pub(crate) use turn::{After, Turn};
 
 /// Statements of a back end that is found by the cookie `lane=NAME`, and sets it.
