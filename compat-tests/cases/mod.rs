@@ -32,6 +32,7 @@ mod http_limits;
 mod http_pipelining;
 mod http_privacy;
 mod http_random;
+mod http_refused;
 mod http_remains;
 mod http_repeats;
 mod http_requests;

@@ -11,6 +11,7 @@ mod client;
 mod deadline;
 mod golden;
 pub(crate) mod http;
+pub(crate) mod http_faults;
 mod namespace;
 mod ports;
 mod procfs;
