@@ -559,4 +559,6 @@ impl Progress {
 }
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod tests;
