@@ -24,6 +24,7 @@ mod http_breaks;
 mod http_continue;
 mod http_crowd;
 mod http_curl;
+mod http_differential;
 mod http_failures;
 mod http_harness;
 mod http_headers;

@@ -23,7 +23,7 @@ mod setup;
 mod status;
 mod syslog;
 
-pub(crate) use backend::Backend;
+pub(crate) use backend::{Backend, Peer};
 pub(crate) use blackhole::Blackhole;
 pub(crate) use client::{Client, Ending};
 pub(crate) use deadline::{Deadline, eventually, pace, until};
