@@ -58,7 +58,7 @@ pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
 /// The whole help text.
 pub(super) fn text() -> String {
     let mut help = format!(
-        "crossroads {}: load balancer and fail-over daemon for TCP services\n\n\
+        "crossroads {}: load balancer and fail-over daemon for TCP and HTTP services\n\n\
          Usage: crossroads [FLAGS] COMMAND [ARGUMENTS]\n\nCommands:\n",
         crate::VERSION
     );

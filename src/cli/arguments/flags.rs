@@ -64,7 +64,7 @@ pub(in crate::cli) const FLAGS: &[Flag] = &[
         'a',
         "activity",
         Takes::Nothing,
-        "log start and end of every connection",
+        "log start and end of connections to back ends",
     ),
     flag(
         'A',
