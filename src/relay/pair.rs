@@ -398,6 +398,16 @@ impl Pair {
         }
     }
 
+    /// Acknowledges at once what `side` has sent. More of the same message is
+    /// to come, and a sender that wrote it in pieces may be holding the next
+    /// one back until it knows that the one before has arrived.
+    pub(super) fn acknowledge(&self, side: Side) {
+        if let Ok(socket) = self.socket(side) {
+            // Only a matter of speed.
+            let _ = sockopt::set_tcp_quickack(socket, true);
+        }
+    }
+
     /// Both directions came to their end as they should.
     pub(super) fn close_well(&mut self) {
         self.manner = Manner::Closed;

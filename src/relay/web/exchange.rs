@@ -222,6 +222,9 @@ impl Exchange {
             true => buffers.give_back(held),
             false => self.held[Side::Client] = held,
         }
+        if !self.session.is_sent() {
+            pair.acknowledge(Side::Client);
+        }
     }
 
     /// Whether an idle connection may serve the request that was made ready: a

@@ -14,6 +14,10 @@ const ROUNDS: u32 = 8;
 /// A body of which at least so many bytes are still to come may be spliced.
 const SPLICED_BODY: u64 = 32 * 1024;
 
+/// Two segments of an ordinary network: so many bytes are acknowledged without
+/// being asked.
+const SHORT: usize = 2 * 1_460;
+
 /// What one step of one direction did.
 pub(super) enum Did {
     Nothing,
@@ -129,12 +133,16 @@ impl Exchange {
             Some(0) if self.session.reads_head() => Ok(Did::Came(Outcome::ClientGone)),
             Some(0) => Ok(Did::Came(Outcome::Spoilt(None))),
             Some(read) => {
-                let did = self.digest(FROM, read, pair, session, core, host);
+                let did = self.digest(FROM, read, pair, session, core, host)?;
                 // An empty line alone begins no head.
                 if self.session.reads_head() && !holds && self.holds_input() {
                     self.since = core.now;
                 }
-                did
+                let goes_on = !matches!(did, Did::Came(_)) && !self.session.is_sent();
+                if read < SHORT && goes_on {
+                    pair.acknowledge(FROM);
+                }
+                Ok(did)
             }
         }
     }
@@ -172,7 +180,13 @@ impl Exchange {
         match pair.read(FROM, core) {
             Ok(None) => Ok(Did::Nothing),
             Ok(Some(0)) => Ok(self.backend_end()),
-            Ok(Some(read)) => self.digest(FROM, read, pair, session, core, host),
+            Ok(Some(read)) => {
+                let did = self.digest(FROM, read, pair, session, core, host)?;
+                if read < SHORT && !self.session.is_complete() {
+                    pair.acknowledge(FROM);
+                }
+                Ok(did)
+            }
             Err(Cut::Reset(FROM) | Cut::Broken(FROM)) => Ok(self.backend_failed()),
             Err(cut) => Err(cut),
         }
