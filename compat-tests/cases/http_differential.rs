@@ -179,6 +179,7 @@ fn ways(managed: bool, server: &[(Action, &str, &str)], client: &[(Action, &str,
         client: directives(client),
         unread: false,
         leases: managed,
+        hurries: false,
     }
 }
 

@@ -25,6 +25,7 @@ use wire::{Over, Wire};
 mod stream;
 #[path = "../../src/relay/http1/session/differential/strict.rs"]
 mod strict;
+#[allow(dead_code, reason = "tests of the library need more of it")]
 #[path = "../../src/relay/http1/session/differential/ways.rs"]
 mod ways;
 #[allow(dead_code, reason = "tests of the library need more of it")]
@@ -93,6 +94,7 @@ fn ways(flags: u8) -> Ways {
         ),
         unread: has(5),
         leases: has(6),
+        hurries: false,
     }
 }
 

@@ -53,6 +53,7 @@ fn ways(dice: &mut Dice<'_>) -> Ways {
         client: directives(dice),
         unread: dice.once_in(2),
         leases: dice.once_in(2),
+        hurries: dice.once_in(2),
     }
 }
 
@@ -78,10 +79,26 @@ fn carry(
     dice: &mut Dice<'_>,
     answer: &mut dyn FnMut(Method, usize) -> (Vec<u8>, Ends),
 ) -> Wire {
+    let hurries = ways.hurries;
     let mut wire = Wire::new(ways);
     let mut asked = 0;
+    let mut owed = Vec::new();
     for piece in dice.pieces(bytes) {
         wire.client(piece);
+        wire.backend(&std::mem::take(&mut owed));
+        if hurries
+            && dice.once_in(3)
+            && let Some(method) = wire.awaited()
+        {
+            let (mut reply, _) = answer(method, asked);
+            asked += 1;
+            owed = reply.split_off(match dice.once_in(2) {
+                true => reply.len().saturating_sub(1),
+                false => dice.below(reply.len() + 1),
+            });
+            wire.backend(&reply);
+            continue;
+        }
         while let Some(method) = wire.asked() {
             let (reply, ends) = answer(method, asked);
             let exchange = wire.exchange();
@@ -94,6 +111,7 @@ fn carry(
             }
         }
     }
+    wire.backend(&owed);
     wire
 }
 
@@ -110,7 +128,8 @@ fn shortly(method: Method, _: usize) -> (Vec<u8>, Ends) {
 /// What each sender sends, and what each receiver has to get.
 fn valid(bytes: &[u8]) -> Result<(), TestCaseError> {
     let dice = &mut Dice::new(bytes);
-    let (ways, exchanges) = (ways(dice), dice.exchanges());
+    let (mut ways, exchanges) = (ways(dice), dice.exchanges());
+    ways.hurries = false;
     let sent: Vec<u8> = exchanges
         .iter()
         .flat_map(|one| one.request.bytes())

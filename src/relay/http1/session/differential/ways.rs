@@ -15,6 +15,8 @@ pub(super) struct Ways {
     pub(super) unread: bool,
     /// Whether a back end connection that did not come from this client serves.
     pub(super) leases: bool,
+    /// Whether back ends now and then answer what they have not seen the end of.
+    pub(super) hurries: bool,
 }
 
 /// One header directive.

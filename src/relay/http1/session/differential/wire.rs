@@ -37,6 +37,8 @@ pub(super) struct Wire {
     fresh_only: bool,
     first: bool,
     tainted: bool,
+    /// Whether the client connection was said to end after this exchange.
+    ends: bool,
     exchange: usize,
     /// The next request needs another back end.
     pub(super) elsewhere: bool,
@@ -68,6 +70,7 @@ impl Wire {
             fresh_only: false,
             first: true,
             tainted: false,
+            ends: false,
             exchange: 0,
             elsewhere: false,
             received: Vec::new(),
@@ -98,8 +101,13 @@ impl Wire {
 
     /// The method of a whole request that the back end has not begun to answer.
     pub(super) fn asked(&self) -> Option<Method> {
-        let is_sent = self.session.is_sent() && self.session.awaits_reply();
-        let is_asked = self.over.is_none() && is_sent && self.held[BACKEND].is_empty();
+        self.awaited().filter(|_| self.session.is_sent())
+    }
+
+    /// The method of a request that the back end has not begun to answer.
+    pub(super) fn awaited(&self) -> Option<Method> {
+        let awaits = self.over.is_none() && self.session.awaits_reply();
+        let is_asked = awaits && self.held[BACKEND].is_empty();
         is_asked.then_some(self.session.request().method)
     }
 
@@ -162,6 +170,10 @@ impl Wire {
         let manner = &self.ways.manner;
         match self.session.client(input, manner, &mut self.work) {
             Err(fault) => self.fault_of_client(fault),
+            Ok(FromClient::More) if matches!(&input[..], b"\r\n" | b"\n") => {
+                self.held[CLIENT].clear();
+                return false;
+            }
             Ok(FromClient::More) => {
                 self.starved[CLIENT] = true;
                 return false;
@@ -323,6 +335,7 @@ impl Wire {
         let is_final = self.session.has_replied();
         assert_eq!(is_final, code >= 200 || code == 101);
         assert!(end > start || !is_final, "a final reply that vanishes");
+        self.ends = is_final && self.session.ends_client(&self.ways.manner);
         if end > start {
             self.client.messages.push(Passed {
                 exchange: self.exchange,
@@ -378,6 +391,7 @@ impl Wire {
             self.over = Some(Over::Closed);
             return;
         }
+        assert!(!self.ends, "an exchange behind the last");
         self.session.next();
         self.exchange += 1;
         self.kept = true;
