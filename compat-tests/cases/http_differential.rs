@@ -5,7 +5,9 @@
 //! come from there.
 
 use std::collections::VecDeque;
+use std::io::Read;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crossroads::relay::http1;
 use proptest::collection::vec;
@@ -37,6 +39,8 @@ struct Script {
     /// Replies, in the order of the requests, and how they end; when none is
     /// left, a short one.
     replies: VecDeque<(Vec<u8>, Ends)>,
+    /// What `/next` is answered with, whatever else is asked.
+    next: Vec<u8>,
     /// Whole requests, in the order of their ends.
     arrived: Vec<Vec<u8>>,
     /// All bytes, one entry for each connection.
@@ -81,12 +85,21 @@ fn serve(mut peer: Peer, script: &Shared) {
             answered += 1;
             let request = &all[message.head.start..message.body.end];
             script.arrived.push(request.to_vec());
-            let reply = script.replies.pop_front();
-            let (reply, ends) = reply.unwrap_or_else(|| short_reply(&message.start[0]));
+            let (reply, ends) = script.reply_to(message);
             if !peer.send(reply) || ends == Ends::WithTheConnection {
                 return;
             }
         }
+    }
+}
+
+impl Script {
+    fn reply_to(&mut self, message: &strict::Message) -> (Vec<u8>, Ends) {
+        if message.start[1] == b"/next" {
+            return (self.next.clone(), Ends::AsItSays);
+        }
+        let reply = self.replies.pop_front();
+        reply.unwrap_or_else(|| short_reply(&message.start[0]))
     }
 }
 
@@ -315,6 +328,64 @@ fn damaged_requests_are_refused_or_understood_alike() {
             shown(&got)
         );
     });
+}
+
+/// 9.4, 9.9 (decided): what a reply says too much is nobody's, least of all the
+/// next client's.
+#[test]
+fn damaged_replies_reach_nobody_else() {
+    let script = Shared::default();
+    let maple = recording(&script);
+    let proxy = Setup::new("type http; reuse safe;")
+        .backend("maple", maple.server(), "")
+        .start();
+    let mut number = 0;
+
+    repeated(|dice| {
+        let exchanges = dice.exchanges();
+        let mut replies = replies(&exchanges);
+        for (reply, ends) in &mut replies {
+            *reply = mutate::damage(std::mem::take(reply), dice);
+            *ends = *dice.pick(&[Ends::AsItSays, Ends::AsItSays, *ends]);
+        }
+        script.lock().unwrap().replies = replies;
+        let methods: Vec<&[u8]> = exchanges.iter().map(|one| one.request.method()).collect();
+
+        let mut client = Client::connect(proxy.address());
+        client.send(requests(&exchanges));
+        let got = until_quiet(&mut client);
+        drop(client);
+
+        let (found, read) = strict::replies(&got, &methods);
+        assert_eq!(read, Ok(()), "{}", shown(&got));
+        let passed = found.iter().rev().skip(1);
+        assert!(passed.rev().all(|one| one.whole), "{}", shown(&got));
+        number += 1;
+        let expected = format!("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{number:09}");
+        script.lock().unwrap().next = expected.clone().into();
+        let mut next = Client::connect(proxy.address());
+        next.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(
+            shown(&next.take(expected.len())),
+            shown(expected.as_bytes())
+        );
+    });
+
+    assert_eq!(script.lock().unwrap().faults, [""; 0]);
+}
+
+/// What a client gets before its connection ends or nothing more happens; how
+/// long that is waited for only says how much is seen.
+fn until_quiet(client: &mut Client) -> Vec<u8> {
+    let mut got = Vec::new();
+    let mut buffer = [0; 4_096];
+    while !client.is_quiet_for(Duration::from_millis(10)) {
+        match client.stream().read(&mut buffer) {
+            Ok(read @ 1..) => got.extend_from_slice(&buffer[..read]),
+            Ok(0) | Err(_) => break,
+        }
+    }
+    got
 }
 
 /// What the daemon takes for the method of a request that it refuses.
