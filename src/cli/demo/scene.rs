@@ -89,7 +89,7 @@ fn configuration(front: SocketAddr, backends: &[SocketAddr]) -> String {
          service {SERVICE} {{\n    \
              port {};\n    \
              bindto {};\n    \
-             type any;\n    \
+             type http;\n    \
              shmkey {};\n    \
              dispatchmode roundrobin;\n    \
              revivinginterval 2;\n",
