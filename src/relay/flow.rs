@@ -311,9 +311,11 @@ impl Pair {
         Ok(Round::Done)
     }
 
-    /// The last bytes travel in one segment with the end.
+    /// The last bytes travel in one segment with the end; where messages are
+    /// unpacked that is not passed on, and nothing would follow.
     fn more_or_not(&self, from: Side) -> SendFlags {
-        if self.flows[from].ended && !self.flows[from.other()].closed {
+        let flow = &self.flows[from];
+        if flow.ended && !self.linked && !self.flows[from.other()].closed {
             SendFlags::MORE
         } else {
             SendFlags::empty()
