@@ -37,6 +37,7 @@ pub(super) struct Wire {
     fresh_only: bool,
     first: bool,
     tainted: bool,
+    answered: bool,
     /// Whether the client connection was said to end after this exchange.
     ends: bool,
     exchange: usize,
@@ -70,6 +71,7 @@ impl Wire {
             fresh_only: false,
             first: true,
             tainted: false,
+            answered: false,
             ends: false,
             exchange: 0,
             elsewhere: false,
@@ -236,6 +238,7 @@ impl Wire {
         let head = self
             .session
             .forward(input, manner, &mut self.work, edit, &mut stream.bytes);
+        self.answered = false;
         let end = stream.bytes.len();
         assert!(head > 0 && head <= input.len() && end > start);
         stream.messages.push(Passed {
@@ -305,6 +308,7 @@ impl Wire {
     }
 
     fn take_reply(&mut self) -> bool {
+        self.answered = true;
         let input = &self.held[BACKEND];
         let (start, manner) = (self.client.bytes.len(), &self.ways.manner);
         let edit = |editor: &mut Editor<'_>| apply(&self.ways.client, editor);
@@ -363,7 +367,7 @@ impl Wire {
     }
 
     fn no_reply(&mut self) {
-        let repeats = self.kept && !self.repeat.is_empty() && !self.fresh_only;
+        let repeats = self.kept && !self.answered && !self.repeat.is_empty() && !self.fresh_only;
         self.part();
         if !repeats {
             return self.answer(502);
