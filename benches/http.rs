@@ -379,11 +379,7 @@ impl Rig {
         engine.add_listener(ListenerId(0), listener.into()).unwrap();
         let handle = engine.handle();
         let thread = thread::spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(drive(engine)).unwrap();
+            drive(engine).unwrap();
         });
         Self {
             address,

@@ -232,11 +232,7 @@ impl Rig {
         let thread = thread::spawn(move || {
             let id = rustix::thread::gettid();
             tell.send(id.as_raw_nonzero().get()).unwrap();
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(drive(engine)).unwrap();
+            drive(engine).unwrap();
         });
         Self {
             address,

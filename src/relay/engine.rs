@@ -8,7 +8,6 @@
 use std::any::Any;
 use std::io;
 use std::ops::RangeInclusive;
-use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,15 +43,11 @@ impl Default for EngineSettings {
     }
 }
 
-/// What a turn did and what comes next.
+/// What a turn did.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Turn {
     /// How many events were handled.
     pub events: usize,
-    /// Whether another turn has something to do at once, without an event.
-    pub again: bool,
-    /// When the next turn is due at the latest; `None`: at the next event.
-    pub next_timer: Option<Instant>,
     /// Whether all listeners were told to close and no connection is left.
     pub finished: bool,
 }
@@ -175,10 +170,6 @@ impl<H: Host> Engine<H> {
         self.relays.len()
     }
 
-    pub(super) fn poll_descriptor(&self) -> &OwnedFd {
-        self.core.poll.descriptor()
-    }
-
     /// Waits for events, `max_wait` at most, and carries them out.
     ///
     /// # Errors
@@ -210,8 +201,6 @@ impl<H: Host> Engine<H> {
         let closed = self.accepting == Accepting::Closed;
         Turn {
             events,
-            again: !self.again.is_empty() || self.accepting == Accepting::Draining,
-            next_timer: self.next_timer(),
             finished: closed && self.relays.len() == 0,
         }
     }

@@ -79,11 +79,6 @@ impl Poll {
         Ok(Self { set })
     }
 
-    /// The descriptor of the set, readable when an event waits.
-    pub(super) fn descriptor(&self) -> &OwnedFd {
-        &self.set
-    }
-
     pub(super) fn add<Fd: AsFd>(&self, fd: Fd, token: Token, flags: EventFlags) -> io::Result<()> {
         let data = EventData::new_u64(token.encode());
         Ok(epoll::add(&self.set, fd, data, flags)?)

@@ -1,4 +1,7 @@
-//! A worker: one thread with a runtime and a relay engine of its own.
+//! A worker: one thread that turns a relay engine of its own.
+//!
+//! What its connections wait for, look-ups and handlers, is done elsewhere and
+//! comes back through the engine's mailbox.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -6,9 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use tokio::runtime;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::LocalSet;
 
 use crate::base::event::Event;
 use crate::relay::driver::drive;
@@ -91,13 +92,10 @@ fn run(start: Start, ready: &mpsc::SyncSender<io::Result<EngineHandle>>) {
 }
 
 fn serve(start: Start, ready: &mpsc::SyncSender<io::Result<EngineHandle>>) -> io::Result<()> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     let engine = assemble(start)?;
     // The receiver waits for exactly this message.
     let _ = ready.send(Ok(engine.handle()));
-    runtime.block_on(LocalSet::new().run_until(drive(engine)))?;
+    drive(engine)?;
     Ok(())
 }
 
@@ -135,6 +133,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::time::Duration;
 
+    use tokio::runtime;
     use tokio::sync::mpsc::unbounded_channel;
     use tokio::time::timeout;
 

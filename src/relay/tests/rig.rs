@@ -434,11 +434,7 @@ impl Rig {
     ) -> Self {
         let handle = engine.handle();
         let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(drive(engine)).unwrap();
+            drive(engine).unwrap();
         });
         Self {
             address,
