@@ -15,6 +15,10 @@ use crate::relay::side::Side;
 /// Rounds for one direction before others get their turn.
 const ROUNDS: u32 = 4;
 
+/// The bytes of one direction after which there is no further round: about
+/// 0.3 ms of moving.
+pub(super) const SHARE: u64 = 1024 * 1024;
+
 /// The most bytes of messages that are read at once.
 pub(super) const MOST_READ: usize = 64 * 1024;
 
@@ -55,10 +59,14 @@ impl Pair {
         host: &mut H,
     ) -> Result<bool, Cut> {
         for _ in 0..ROUNDS {
+        let before = self.flows[from].moved;
             if self.round(from, core, host)? == Round::Done {
                 return Ok(false);
             }
         }
+            if self.flows[from].moved - before >= SHARE {
+                break;
+            }
         Ok(true)
     }
 

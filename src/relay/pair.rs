@@ -365,6 +365,11 @@ impl Pair {
     }
 
     /// Notes that `from` sends nothing more after what was read.
+    /// Payload bytes that were written, both ways.
+    pub(super) fn moved(&self) -> u64 {
+        Side::BOTH.map(|side| self.flows[side].moved).iter().sum()
+    }
+
     pub(super) fn note_end(&mut self, from: Side) {
         self.flows[from].ended = true;
         self.flows[from].readable = false;

@@ -1,6 +1,6 @@
 //! Bytes: all of them, in order, both ways, by copy and by splice.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::rig::*;
 use crate::base::outcome::Ended;
 use crate::base::random::Random;
+use crate::relay::splice::Pipe;
 
 /// Writes `bytes` in pieces of random sizes, then ends the direction.
 fn write_in_pieces(stream: &mut TcpStream, bytes: &[u8], random: &mut Random) {
@@ -296,4 +297,28 @@ fn stalled_readers_do_not_hold_up_a_fast_one() {
 
     assert!(got_up == up && got_down == down);
     assert_eq!(rig.diary.ended(1).len(), 1);
+}
+
+/// The kernel refuses large pipes to a user who has many already.
+#[test]
+fn so_many_pipes_of_an_engine_are_large_and_some_of_them_are_kept() {
+    const LARGE: usize = 16;
+    const KEPT: usize = 4;
+    let backend = Backend::new();
+    let (mut engine, ..) = build(Script::to(backend.address));
+    let (pipes, host) = (&mut engine.core.pipes, &mut engine.host);
+    let large = |open: &[Pipe]| open.iter().filter(|pipe| pipe.is_large()).count();
+
+    let mut open: Vec<_> = (0..LARGE + 2).filter_map(|_| pipes.take(host)).collect();
+    if open.len() < LARGE + 2 || !open[..LARGE].iter().all(Pipe::is_large) {
+        // To stderr itself, or nobody would read it.
+        let _ = writeln!(io::stderr(), "not tried: no pipes of 1 MiB for this user");
+        return;
+    }
+    assert_eq!(large(&open), LARGE);
+    open.drain(..).for_each(|pipe| pipes.give_back(pipe, host));
+    assert_eq!((large(&pipes.idle), pipes.idle.len()), (KEPT, KEPT + 2));
+
+    let again: Vec<_> = (0..LARGE + 2).filter_map(|_| pipes.take(host)).collect();
+    assert_eq!(large(&again), LARGE);
 }

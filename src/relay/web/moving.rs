@@ -1,14 +1,15 @@
 //! How the bytes of an exchange move, one step of one direction at a time.
 
 use crate::relay::engine::Core;
-use crate::relay::flow::{Behind, Round};
+use crate::relay::flow::{Behind, Round, SHARE};
 use crate::relay::host::Host;
 use crate::relay::http1::session::BackendEnd;
 use crate::relay::pair::{Cut, Pair};
 use crate::relay::side::Side;
 use crate::relay::web::exchange::{Exchange, Outcome, show};
 
-/// Rounds for one client before others get their turn.
+/// Rounds for one client before others get their turn, as long as less than the
+/// [`SHARE`] of a direction was moved.
 const ROUNDS: u32 = 8;
 
 /// A body of which at least so many bytes are still to come may be spliced.
@@ -43,7 +44,11 @@ impl Exchange {
         core: &mut Core,
         host: &mut H,
     ) -> Result<Outcome, Cut> {
+        let before = pair.moved();
         for _ in 0..ROUNDS {
+            if pair.moved().saturating_sub(before) >= SHARE {
+                break;
+            }
             let client = self.client(pair, session, core, host)?;
             if let Did::Came(outcome) = client {
                 return Ok(outcome);
