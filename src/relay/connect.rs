@@ -80,7 +80,10 @@ impl Connecting {
             self.begun += 1;
             self.share_ends = now + self.attempt.fail_at.duration_since(now) / left;
             match begin(to, &core.ephemeral) {
-                Ok(socket) => pair.set_backend(Some(socket), core),
+                Ok(socket) => {
+                    pair.set_backend(Some(socket), core);
+                    pair.send_without_delay(first_length(pair, early));
+                }
                 Err(errno) => {
                     self.note(to, errno);
                     if is_shortage(errno) {
@@ -212,7 +215,6 @@ fn begin(to: SocketAddr, ephemeral: &RangeInclusive<u16>) -> Result<OwnedFd, Err
     };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(family, SocketType::STREAM, flags, None)?;
-    sockopt::set_tcp_nodelay(&socket, true)?;
     sockopt::set_socket_keepalive(&socket, true)?;
     match connect(&socket, &to) {
         Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
@@ -251,6 +253,15 @@ fn send_or_ask(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<(usize, bool), Er
     match write(socket, bytes, SendFlags::empty()) {
         (0, Some(errno)) => Err(errno),
         (sent, _) => Ok((sent, sent > 0)),
+    }
+}
+
+/// How many bytes are sent as soon as the connection stands.
+fn first_length(pair: &Pair, early: usize) -> usize {
+    let flow = &pair.flows[Side::Client];
+    match flow.rest.len() - flow.written {
+        0 => early,
+        held => held,
     }
 }
 

@@ -141,7 +141,7 @@ impl Pair {
         let held = !self.flows[from].rest.is_empty();
         let (sent, error) = match held {
             true => (0, None),
-            false => write(self.socket(from.other())?, bytes, behind.flags()),
+            false => write(self.outlet(from)?, bytes, behind.flags()),
         };
         self.count(from, sent);
         if let Some(errno) = error {
@@ -187,7 +187,7 @@ impl Pair {
             tap.block(from, &core.scratch[..read]);
         }
         let more = self.more_or_not(from);
-        let (sent, error) = write(self.socket(from.other())?, &core.scratch[..read], more);
+        let (sent, error) = write(self.outlet(from)?, &core.scratch[..read], more);
         self.count(from, sent);
         if let Some(errno) = error {
             return Err(Cut::from_errno(from.other(), errno));
@@ -217,7 +217,7 @@ impl Pair {
         let flow = &self.flows[from];
         let rest = &flow.rest[flow.written..];
         let length = rest.len();
-        let (sent, error) = write(self.socket(from.other())?, rest, more);
+        let (sent, error) = write(self.outlet(from)?, rest, more);
         self.count(from, sent);
         if sent > 0 {
             self.ledger.touch(core.now);
@@ -284,7 +284,7 @@ impl Pair {
         let Some(mut pipe) = self.flows[from].pipe.take() else {
             return Ok(Round::More);
         };
-        let (sent, error) = pipe.drain(self.socket(from.other())?);
+        let (sent, error) = pipe.drain(self.outlet(from)?);
         let emptied = pipe.is_empty();
         if emptied && !self.flows[from].pace.splices() {
             core.pipes.give_back(pipe, host);

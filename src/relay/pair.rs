@@ -13,6 +13,7 @@
 //!
 //! The pair is over when both directions are closed, or when a socket fails.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,9 @@ use crate::relay::splice::Pipe;
 use crate::relay::tap::Tap;
 use crate::relay::web::{LinkOwner, Loose};
 
+/// So many bytes fit into one segment of any path.
+const ONE_SEGMENT: usize = 536;
+
 /// One socket and how the epoll set knows it.
 #[derive(Default)]
 pub(super) struct End {
@@ -39,6 +43,8 @@ pub(super) struct End {
     watched: Watched,
     /// The kernel reported an error that was not looked at yet.
     failed: bool,
+    /// TCP_NODELAY is to be set before the next write.
+    delays: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -161,6 +167,31 @@ impl Pair {
         socket.map(AsFd::as_fd).ok_or(Cut::Broken(side))
     }
 
+    /// The socket to which the bytes from `from` go.
+    ///
+    /// # Errors
+    ///
+    /// [`Cut::Broken`] while that side has none.
+    pub(super) fn outlet(&self, from: Side) -> Result<BorrowedFd<'_>, Cut> {
+        let socket = self.socket(from.other())?;
+        if self.ends[from.other()].delays.take() {
+            // Fails only on a socket that is gone, which the write reports.
+            let _ = sockopt::set_tcp_nodelay(socket, true);
+        }
+        Ok(socket)
+    }
+
+    /// Nothing waits in the back end's socket for what was sent before. The
+    /// first `length` bytes never would where they are one segment, and for
+    /// many connections they are all; then the option is set only before what
+    /// comes next.
+    pub(super) fn send_without_delay(&mut self, length: usize) {
+        self.ends[Side::Backend].delays.set(true);
+        if !(1..=ONE_SEGMENT).contains(&length) {
+            let _ = self.outlet(Side::Client);
+        }
+    }
+
     /// Takes `socket` as the back end; an earlier one is closed.
     pub(super) fn set_backend(&mut self, socket: Option<OwnedFd>, core: &mut Core) {
         let before = std::mem::take(&mut self.ends[Side::Backend]);
@@ -185,6 +216,8 @@ impl Pair {
     /// pair, if it is one that can be.
     pub(super) fn take_backend(&mut self) -> Option<Loose> {
         let link = self.link.take()?;
+        // It leaves as every pair expects it.
+        let _ = self.outlet(Side::Client);
         let end = &mut self.ends[Side::Backend];
         let socket = end.socket.take()?;
         let watched = std::mem::take(&mut end.watched);

@@ -1,12 +1,21 @@
 //! Reaching a back end: failover, addresses, time, clients that leave.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+
+use rustix::net::sockopt;
 
 use super::rig::*;
 use crate::base::state::Reason;
 use crate::relay::host::{Abandoned, Order, RelayKey};
+use crate::relay::pair::Pair;
+use crate::relay::side::Side;
+
+const NOBODY: RelayKey = RelayKey {
+    index: 0,
+    generation: 0,
+};
 
 fn connected_to(heard: &[Heard]) -> Option<SocketAddr> {
     heard.iter().find_map(|heard| match heard {
@@ -224,4 +233,23 @@ fn destination_without_route_is_not_the_fault_of_the_backend() {
     served(&rig, &backend);
 
     rig.diary.wait_for_entry(&Heard::Failed(Failure::NoWay));
+}
+
+#[test]
+fn nodelay_is_set_at_once_unless_the_first_bytes_are_one_segment() {
+    let backend = Backend::new();
+    let (mut engine, ..) = build(Script::to(backend.address));
+    let client = TcpStream::connect(backend.address).unwrap();
+    let mut pair = Pair::new(NOBODY, client.into(), Instant::now());
+    let nodelay = |pair: &Pair| sockopt::tcp_nodelay(pair.socket(Side::Backend).unwrap());
+
+    for (first, at_once) in [(0, true), (1, false), (536, false), (537, true)] {
+        let stream = TcpStream::connect(backend.address).unwrap();
+        pair.set_backend(Some(stream.into()), &mut engine.core);
+        pair.send_without_delay(first);
+        assert_eq!(nodelay(&pair), Ok(at_once), "{first} bytes");
+
+        pair.outlet(Side::Client).unwrap();
+        assert_eq!(nodelay(&pair), Ok(true), "before what follows");
+    }
 }
