@@ -1,5 +1,7 @@
 //! Buffers for bytes that could not be written at once.
 
+use crate::relay::rest::Held;
+
 /// Rests of up to so many bytes live in small buffers, so that ten thousand
 /// clients that wait for their back end with a short request do not hold a
 /// full-sized buffer each.
@@ -12,11 +14,13 @@ const KEPT: usize = 64;
 /// with a scratch of 16 MiB, 64 of them would be a gigabyte.
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
 
-/// Two stacks of empty buffers.
+/// Two stacks of empty buffers, and one of what holds them in a pair.
 pub(super) struct Buffers {
     size: usize,
     small: Vec<Vec<u8>>,
     full: Vec<Vec<u8>>,
+    #[allow(clippy::vec_box, reason = "the boxes are what is kept")]
+    held: Vec<Box<Held>>,
 }
 
 impl Buffers {
@@ -26,6 +30,19 @@ impl Buffers {
             size,
             small: Vec::new(),
             full: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    /// What holds a buffer, without one.
+    pub(super) fn take_held(&mut self) -> Box<Held> {
+        self.held.pop().unwrap_or_default()
+    }
+
+    /// Takes it back, without a buffer.
+    pub(super) fn give_back_held(&mut self, held: Box<Held>) {
+        if self.held.len() < KEPT {
+            self.held.push(held);
         }
     }
 

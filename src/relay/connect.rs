@@ -258,8 +258,7 @@ fn send_or_ask(socket: BorrowedFd<'_>, bytes: &[u8]) -> Result<(usize, bool), Er
 
 /// How many bytes are sent as soon as the connection stands.
 fn first_length(pair: &Pair, early: usize) -> usize {
-    let flow = &pair.flows[Side::Client];
-    match flow.rest.len() - flow.written {
+    match pair.flows[Side::Client].rest.unwritten().len() {
         0 => early,
         held => held,
     }
@@ -271,7 +270,7 @@ fn first_bytes(pair: &mut Pair, early: usize, core: &mut Core) -> Result<bool, E
     let flow = &pair.flows[Side::Client];
     let held = !flow.rest.is_empty();
     let bytes = if held {
-        &flow.rest[flow.written..]
+        flow.rest.unwritten()
     } else {
         &core.scratch[..early]
     };
@@ -283,14 +282,10 @@ fn first_bytes(pair: &mut Pair, early: usize, core: &mut Core) -> Result<bool, E
     pair.count(Side::Client, sent);
     let flow = &mut pair.flows[Side::Client];
     if held {
-        flow.written += sent;
-        if sent == length {
-            core.buffers.give_back(std::mem::take(&mut flow.rest));
-            flow.written = 0;
-        }
-    } else if sent < length {
-        flow.rest = core.buffers.keep(&core.scratch[sent..early]);
-        flow.written = 0;
+        flow.rest.advance(sent, &mut core.buffers);
+    } else {
+        flow.rest
+            .keep(&core.scratch[sent..early], &mut core.buffers);
     }
     flow.blocked = !stands || sent < length;
     Ok(stands)

@@ -16,7 +16,7 @@ use crate::relay::web::Exchange;
 
 /// An idle connection costs no more than this, besides what the host keeps and
 /// what a tap needs.
-const _: () = assert!(size_of::<Relay<()>>() <= 360);
+const _: () = assert!(size_of::<Relay<()>>() <= 224);
 
 /// A client connection and how far it came.
 pub(super) struct Relay<S> {
@@ -33,7 +33,10 @@ pub(super) enum Phase {
     /// Its host waits for something.
     Waiting { give_up_at: Instant },
     /// A back end is being connected.
-    Connecting(Connecting),
+    ///
+    /// Boxed: most connects succeed at once, and an idle client pays for the
+    /// greatest phase.
+    Connecting(Box<Connecting>),
     /// Bytes move unread.
     Relaying,
     /// Messages are unpacked; a back end may be connected.
@@ -91,8 +94,9 @@ impl<H: Host> Engine<H> {
                 Next::Close => return self.close(key),
                 Next::Wait { give_up_at } => {
                     let flow = &mut relay.pair.flows[Side::Client];
-                    if early > 0 && flow.rest.is_empty() {
-                        flow.rest = self.core.buffers.keep(&self.core.scratch[..early]);
+                    if flow.rest.is_empty() {
+                        let early = &self.core.scratch[..early];
+                        flow.rest.keep(early, &mut self.core.buffers);
                     }
                     relay.phase = Phase::Waiting { give_up_at };
                     Dial::Pending
@@ -110,7 +114,9 @@ impl<H: Host> Engine<H> {
                     };
                     let mut connecting = Connecting::new(attempt, Instant::now());
                     let dial = connecting.dial(&mut relay.pair, early, &mut self.core);
-                    relay.phase = Phase::Connecting(connecting);
+                    if matches!(dial, Dial::Pending) {
+                        relay.phase = Phase::Connecting(Box::new(connecting));
+                    }
                     dial
                 }
             };

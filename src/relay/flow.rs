@@ -58,15 +58,15 @@ impl Pair {
         core: &mut Core,
         host: &mut H,
     ) -> Result<bool, Cut> {
-        for _ in 0..ROUNDS {
         let before = self.flows[from].moved;
+        for _ in 0..ROUNDS {
             if self.round(from, core, host)? == Round::Done {
                 return Ok(false);
             }
-        }
             if self.flows[from].moved - before >= SHARE {
                 break;
             }
+        }
         Ok(true)
     }
 
@@ -149,13 +149,11 @@ impl Pair {
         }
         if sent < bytes.len() {
             let flow = &mut self.flows[from];
+            flow.rest.append(&bytes[sent..], buffers);
             if held {
                 // Its end promises no event that is not on its way already.
-                flow.rest.extend_from_slice(&bytes[sent..]);
                 return Ok(());
             }
-            flow.rest = buffers.keep(&bytes[sent..]);
-            flow.written = 0;
             flow.blocked = true;
             self.watch(from.other(), poll)?;
         }
@@ -193,8 +191,8 @@ impl Pair {
             return Err(Cut::from_errno(from.other(), errno));
         }
         if sent < read {
-            self.flows[from].rest = core.buffers.keep(&core.scratch[sent..read]);
-            self.flows[from].written = 0;
+            let rest = &core.scratch[sent..read];
+            self.flows[from].rest.keep(rest, &mut core.buffers);
             return self.block(from, core);
         }
         Ok(Round::More)
@@ -214,10 +212,11 @@ impl Pair {
 
     pub(super) fn write_rest(&mut self, from: Side, core: &mut Core) -> Result<Round, Cut> {
         let more = self.more_or_not(from);
+        let outlet = self.outlet(from)?;
         let flow = &self.flows[from];
-        let rest = &flow.rest[flow.written..];
+        let rest = flow.rest.unwritten();
         let length = rest.len();
-        let (sent, error) = write(self.outlet(from)?, rest, more);
+        let (sent, error) = write(outlet, rest, more);
         self.count(from, sent);
         if sent > 0 {
             self.ledger.touch(core.now);
@@ -225,13 +224,10 @@ impl Pair {
         if let Some(errno) = error {
             return Err(Cut::from_errno(from.other(), errno));
         }
-        let flow = &mut self.flows[from];
-        flow.written += sent;
+        self.flows[from].rest.advance(sent, &mut core.buffers);
         if sent < length {
             return self.block(from, core);
         }
-        core.buffers.give_back(std::mem::take(&mut flow.rest));
-        flow.written = 0;
         Ok(Round::More)
     }
 

@@ -1,5 +1,6 @@
 //! What is measured of one connection, and what was agreed for it.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,22 +9,35 @@ use crate::relay::host::Plan;
 use crate::relay::side::Side;
 
 /// Clocks and limits of one connection.
+///
+/// Times are nanoseconds since `started`: an idle connection is little more
+/// than what it keeps here, and an `Option<Duration>` takes twice as much.
 pub(super) struct Ledger {
     traffic: Option<Arc<Traffic>>,
-    idle_limit: Option<Duration>,
     started: Instant,
-    first_byte: Option<Duration>,
-    last_moved: Instant,
+    idle_limit: Option<NonZeroU64>,
+    first_byte: Option<NonZeroU64>,
+    last_moved: u64,
+}
+
+/// What `duration` is in nanoseconds, 584 years at most.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The same where 0 means "none": at least one.
+fn at_least_one(duration: Duration) -> NonZeroU64 {
+    NonZeroU64::MIN.saturating_add(nanoseconds(duration).saturating_sub(1))
 }
 
 impl Ledger {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             traffic: None,
-            idle_limit: None,
             started: now,
+            idle_limit: None,
             first_byte: None,
-            last_moved: now,
+            last_moved: 0,
         }
     }
 
@@ -31,20 +45,20 @@ impl Ledger {
     pub(super) fn begin(&mut self, plan: Plan, early: u64, now: Instant) {
         plan.traffic.add_to_backend(early);
         self.traffic = Some(plan.traffic);
-        self.idle_limit = plan.idle_limit;
+        self.idle_limit = plan.idle_limit.map(at_least_one);
         self.started = now;
-        self.last_moved = now;
+        self.last_moved = 0;
     }
 
     /// Bytes were read from or written to a socket.
     pub(super) fn touch(&mut self, now: Instant) {
-        self.last_moved = now;
+        self.last_moved = nanoseconds(now.saturating_duration_since(self.started));
     }
 
     /// Bytes came from `from`; the first of a back end are remembered.
     pub(super) fn note_first_byte(&mut self, from: Side) {
         if from == Side::Backend && self.first_byte.is_none() {
-            self.first_byte = Some(self.started.elapsed());
+            self.first_byte = Some(at_least_one(self.started.elapsed()));
         }
     }
 
@@ -73,7 +87,7 @@ impl Ledger {
 
     /// The back end begins to reply, so long after the request was sent.
     pub(super) fn note_reply_begins(&mut self, waited: Duration) {
-        self.first_byte.get_or_insert(waited);
+        self.first_byte.get_or_insert(at_least_one(waited));
         if let Some(traffic) = &self.traffic {
             traffic.add_first_byte(waited);
         }
@@ -92,8 +106,9 @@ impl Ledger {
     /// the cut must not come early.
     pub(super) fn idle_at(&self) -> Option<Instant> {
         const SLACK: Duration = Duration::from_millis(100);
-        let limit = self.idle_limit?.checked_add(SLACK)?;
-        self.last_moved.checked_add(limit)
+        let limit = Duration::from_nanos(self.idle_limit?.get());
+        let silent_since = self.started + Duration::from_nanos(self.last_moved);
+        silent_since.checked_add(limit.checked_add(SLACK)?)
     }
 
     /// Time since the connect ended.
@@ -104,7 +119,8 @@ impl Ledger {
     /// From the end of the connect to the first byte of the back end; where
     /// messages are unpacked, from the first request that was sent.
     pub(super) fn first_byte(&self) -> Option<Duration> {
-        self.first_byte
+        let after = self.first_byte?.get();
+        Some(Duration::from_nanos(after))
     }
 }
 

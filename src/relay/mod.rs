@@ -32,6 +32,7 @@ mod ledger;
 pub mod mailbox;
 mod pair;
 mod poll;
+mod rest;
 mod side;
 mod splice;
 mod tap;

@@ -28,6 +28,7 @@ use crate::relay::flow::is_quiet;
 use crate::relay::host::{Host, Plan, RelayKey};
 use crate::relay::ledger::Ledger;
 use crate::relay::poll::{Poll, Token, WATCH, WATCH_AND_WRITE};
+use crate::relay::rest::Rest;
 use crate::relay::side::{Side, Sides};
 use crate::relay::splice::Pipe;
 use crate::relay::tap::Tap;
@@ -58,9 +59,8 @@ pub(super) enum Watched {
 /// The bytes on their way from one side to the other.
 #[derive(Default)]
 pub(super) struct Flow {
-    /// What was read and not written yet, from `written` on.
-    pub(super) rest: Vec<u8>,
-    pub(super) written: usize,
+    /// What was read and not written yet.
+    pub(super) rest: Rest,
     /// Held while it carries something, or from one round to the next.
     pub(super) pipe: Option<Pipe>,
     /// Payload bytes that were written.
@@ -245,8 +245,7 @@ impl Pair {
     pub(super) fn part<H: Host>(&mut self, core: &mut Core, host: &mut H) {
         for side in Side::BOTH {
             let flow = &mut self.flows[side];
-            core.buffers.give_back(std::mem::take(&mut flow.rest));
-            flow.written = 0;
+            flow.rest.clear(&mut core.buffers);
             flow.moved = 0;
             flow.closed = false;
             flow.pace = Pace::default();
@@ -460,8 +459,8 @@ impl Pair {
             core.links.remove(link);
         }
         drop(ends);
-        for flow in flows.0 {
-            core.buffers.give_back(flow.rest);
+        for mut flow in flows.0 {
+            flow.rest.clear(&mut core.buffers);
             if let Some(pipe) = flow.pipe {
                 core.pipes.give_back(pipe, host);
             }

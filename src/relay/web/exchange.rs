@@ -173,9 +173,7 @@ impl Exchange {
             ahead = tried;
         }
         let flow = &mut pair.flows[Side::Client];
-        buffers.give_back(std::mem::take(&mut flow.rest));
-        flow.rest = buffers.keep(out);
-        flow.written = 0;
+        flow.rest.keep(out, buffers);
         self.ahead = Some(Ahead {
             session: ahead,
             taken,

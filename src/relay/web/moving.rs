@@ -97,8 +97,7 @@ impl Exchange {
     fn stop_sending<H: Host>(&mut self, pair: &mut Pair, core: &mut Core, host: &mut H) {
         self.deaf = true;
         let flow = &mut pair.flows[Side::Client];
-        core.buffers.give_back(std::mem::take(&mut flow.rest));
-        flow.written = 0;
+        flow.rest.clear(&mut core.buffers);
         flow.blocked = false;
         if let Some(pipe) = flow.pipe.take() {
             core.pipes.give_back(pipe, host);
