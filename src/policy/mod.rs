@@ -18,6 +18,7 @@
 pub mod access;
 pub mod admission;
 mod backend;
+mod bits;
 pub mod dispatch;
 pub mod pool;
 #[cfg(test)]

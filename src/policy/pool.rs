@@ -15,17 +15,16 @@
 //! Every back end is named by its [`BackendId`], 0 up to [`Pool::len`]; a call
 //! with another one panics, except [`Pool::dispatch_to`], which gives `None`.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::base::endpoint::Endpoint;
 use crate::base::id::BackendId;
 use crate::base::moment::Moment;
-use crate::base::quantity::Percent;
 use crate::base::state::{ConnectFailure, Reason, ShownState, StateChange};
 use crate::policy::backend::{BackendState, Event, Patience};
-use crate::policy::dispatch::{Ask, Candidates, Dispatcher, Explanation, Mode, Standing};
-use crate::policy::usage::{Measure, Usage};
+use crate::policy::dispatch::{Ask, Candidates, Dispatcher, Explanation, Mode, Standings};
 
 mod member;
 mod settings;
@@ -45,33 +44,22 @@ pub use ticket::{ProbeTicket, Released, Ticket, Tried};
 #[derive(Debug)]
 pub struct Pool {
     dispatcher: Dispatcher,
-    measure: Option<Measure>,
     /// What modes compare, apart from what they do not.
-    standings: Vec<Standing>,
+    standings: Standings,
     members: Vec<Member>,
-    /// The back ends that decay, so that the others cost nothing.
-    decaying: Vec<BackendId>,
+    /// The planned probes, the next one first; follows the states.
+    probes: BTreeSet<(Instant, BackendId)>,
 }
 
 impl Pool {
     /// A service that starts `now`: every back end available without a check.
     pub fn new(settings: PoolSettings, now: Moment) -> Self {
-        let measured = Measure::of_mode(settings.mode);
-        let over = measured.map(|(_, over)| over).unwrap_or_default();
         let names = settings.backends.iter().map(|backend| &backend.name);
-        let standing = |backend: &PoolBackend| Standing {
-            available: true,
-            active: 0,
-            limit: backend.limit,
-            weight: backend.weight,
-            usage: Usage::new(over, backend.decay),
-        };
         Self {
             dispatcher: Dispatcher::new(settings.mode, names, settings.seed),
-            measure: measured.map(|(measure, _)| measure),
-            standings: settings.backends.iter().map(standing).collect(),
-            decaying: decaying(&settings),
+            standings: Standings::new(settings.mode, &settings.backends),
             members: members(settings, now),
+            probes: BTreeSet::new(),
         }
     }
 
@@ -118,10 +106,8 @@ impl Pool {
 
     /// Whether a candidate is left for a client.
     pub fn has_candidates(&self, tried: &Tried) -> bool {
-        Candidates::new(&self.standings, tried)
-            .iter()
-            .next()
-            .is_some()
+        let candidates = Candidates::new(&self.standings, tried);
+        candidates.first_from(0).is_some()
     }
 
     /// Whether each back end is usable, and how many connections it has, in
@@ -135,21 +121,15 @@ impl Pool {
 
     /// Whether a back end may be given a connection now (6.3).
     pub fn is_usable(&self, backend: BackendId) -> bool {
-        self.standings[backend.index()].is_usable()
+        self.standings.of(backend).is_usable()
     }
 
     fn reserve(&mut self, backend: BackendId) -> Ticket {
-        self.standings[backend.index()].active += 1;
+        self.standings.reserve(backend);
         Ticket {
             backend,
             began: self.members[backend.index()].state.epoch(),
         }
-    }
-
-    fn unreserve(&mut self, backend: BackendId) {
-        let active = &mut self.standings[backend.index()].active;
-        debug_assert!(*active > 0, "a place was given back twice");
-        *active = active.saturating_sub(1);
     }
 
     /// The back end was connected (step 7): counted, the figures of the others
@@ -161,11 +141,7 @@ impl Pool {
         let member = &mut self.members[ticket.backend.index()];
         member.tally.total += 1;
         member.state.connected(ticket.began);
-        for &other in &self.decaying {
-            if other != ticket.backend {
-                self.standings[other.index()].usage.decay();
-            }
-        }
+        self.standings.connected(ticket.backend);
         self.check_invariants();
     }
 
@@ -179,7 +155,7 @@ impl Pool {
         now: Moment,
     ) -> Option<StateChange> {
         let (backend, began) = ticket.redeem();
-        self.unreserve(backend);
+        self.standings.unreserve(backend);
         self.members[backend.index()].tally.failures += 1;
         self.apply(backend, Event::ConnectFailed { began, failure }, now)
     }
@@ -188,7 +164,7 @@ impl Pool {
     /// held against it.
     pub fn release(&mut self, ticket: Ticket, why: Released) {
         let (backend, _) = ticket.redeem();
-        self.unreserve(backend);
+        self.standings.unreserve(backend);
         if why == Released::Aborted {
             self.members[backend.index()].tally.aborted += 1;
         }
@@ -198,12 +174,9 @@ impl Pool {
     /// A connection that was made has ended (step 9).
     pub fn finish(&mut self, ticket: Ticket, sample: Sample) {
         let (backend, _) = ticket.redeem();
-        self.unreserve(backend);
+        self.standings.unreserve(backend);
         self.members[backend.index()].tally.add(&sample);
-        if let Some(measure) = self.measure {
-            let usage = &mut self.standings[backend.index()].usage;
-            usage.record(measure.of_sample(&sample));
-        }
+        self.standings.ended(backend, &sample);
         self.check_invariants();
     }
 
@@ -229,8 +202,10 @@ impl Pool {
     /// Source: documented (C05); the state is left alone, decided (6.2).
     pub fn set_server(&mut self, backend: BackendId, server: Endpoint) -> Endpoint {
         let member = &mut self.members[backend.index()];
+        let planned = member.state.probe_due();
         member.state.server_changed();
         let old = std::mem::replace(&mut member.server, server);
+        self.plan_probe(backend, planned);
         self.check_invariants();
         old
     }
@@ -242,7 +217,11 @@ impl Pool {
 
     /// The back end as a status shows it.
     pub fn view(&self, backend: BackendId) -> BackendView {
-        self.members[backend.index()].view(&self.standings[backend.index()])
+        let (active, usage) = (
+            self.standings.of(backend).active,
+            self.standings.figure(backend),
+        );
+        self.members[backend.index()].view(active, usage)
     }
 
     /// When the next probe is due; it may be due already. `None` when none is
@@ -250,20 +229,17 @@ impl Pool {
     ///
     /// Source: decided (6.4).
     pub fn next_probe(&self) -> Option<Instant> {
-        let due = |member: &Member| member.state.probe_due();
-        self.members.iter().filter_map(due).min()
+        self.probes.first().map(|&(due, _)| due)
     }
 
     /// Begins the probe that has been due for the longest time; to be called
     /// until it gives `None`. There is no change when the back end was waking
     /// before, by `tell`.
     pub fn start_probe(&mut self, now: Moment) -> Option<(ProbeTicket, Option<StateChange>)> {
-        let due = |(id, member): (u32, &Member)| Some((member.state.probe_due()?, BackendId(id)));
-        let (_, backend) = (0..)
-            .zip(&self.members)
-            .filter_map(due)
-            .filter(|&(due, _)| due <= now.monotonic)
-            .min()?;
+        let &(due, backend) = self.probes.first()?;
+        if due > now.monotonic {
+            return None;
+        }
         let change = self.apply(backend, Event::ProbeStarted, now);
         let began = self.members[backend.index()].state.epoch();
         Some((ProbeTicket { backend, began }, change))
@@ -284,10 +260,26 @@ impl Pool {
     /// The one way for an event to reach a state.
     fn apply(&mut self, backend: BackendId, event: Event, now: Moment) -> Option<StateChange> {
         let state = &mut self.members[backend.index()].state;
+        let planned = state.probe_due();
         let change = state.apply(event, now);
-        self.standings[backend.index()].available = state.shown() == ShownState::Available;
+        self.standings.shows(backend, state.shown());
+        self.plan_probe(backend, planned);
         self.check_invariants();
         change
+    }
+
+    /// Follows the state of a back end, whose probe was `planned` before.
+    fn plan_probe(&mut self, backend: BackendId, planned: Option<Instant>) {
+        let due = self.members[backend.index()].state.probe_due();
+        if due == planned {
+            return;
+        }
+        if let Some(planned) = planned {
+            self.probes.remove(&(planned, backend));
+        }
+        if let Some(due) = due {
+            self.probes.insert((due, backend));
+        }
     }
 
     /// What must hold after every call; costs nothing in a release build.
@@ -295,25 +287,21 @@ impl Pool {
         if !cfg!(debug_assertions) {
             return;
         }
-        for (standing, member) in self.standings.iter().zip(&self.members) {
+        self.standings.check_invariants();
+        for (id, (standing, member)) in (0..).zip(self.standings.iter().zip(&self.members)) {
             let available = member.state.shown() == ShownState::Available;
             debug_assert_eq!(standing.available, available, "{member:?}");
-            let most = standing.limit.get().unwrap_or(u64::MAX);
-            debug_assert!(standing.active <= most, "{standing:?}");
-            standing.usage.check_invariants();
+            let planned = |due| self.probes.contains(&(due, BackendId(id)));
+            let due = member.state.probe_due();
+            debug_assert!(due.is_none_or(planned), "{member:?}");
             member.state.check_invariants();
         }
+        let due = self
+            .members
+            .iter()
+            .filter_map(|member| member.state.probe_due());
+        debug_assert_eq!(self.probes.len(), due.count(), "{:?}", self.probes);
     }
-}
-
-/// The back ends whose figures fall when others are connected.
-fn decaying(settings: &PoolSettings) -> Vec<BackendId> {
-    let decays =
-        |backend: &PoolBackend| settings.mode.uses_decay() && backend.decay > Percent::default();
-    let backends = (0..).map(BackendId).zip(&settings.backends);
-    backends
-        .filter_map(|(id, backend)| decays(backend).then_some(id))
-        .collect()
 }
 
 fn members(settings: PoolSettings, now: Moment) -> Vec<Member> {
@@ -335,3 +323,5 @@ fn members(settings: PoolSettings, now: Moment) -> Vec<Member> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod twin;

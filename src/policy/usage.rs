@@ -10,18 +10,23 @@
 //! sample x is stored as x/s, so that what was there falls and what comes later
 //! does not. Only when s has become very small is everything stored multiplied
 //! by it once. The arithmetic is binding, because rounding can break a tie.
+//!
+//! A connection moves the scales of all other back ends. So the numbers of four
+//! back ends lie side by side, and are worked on at once; with them goes what is
+//! compared, figure x weight.
 
 use std::time::Duration;
 
-use crate::base::quantity::Percent;
+use crate::policy::bits::{Bits, positions};
 use crate::policy::dispatch::{DispatchMode, Over};
+use crate::policy::pool::PoolBackend;
 
-/// Below this scale what is stored is brought back to scale 1: 2^-500. With
-/// samples up to 2^64 nothing stored comes near to the end of the range.
-const SMALLEST_SCALE: f64 = f64::from_bits((1023 - 500) << 52);
+mod numbers;
+#[cfg(test)]
+pub(crate) mod plain;
+mod ring;
 
-/// How many samples share one partial sum.
-const BLOCK: usize = 128;
+use numbers::{LANES, Numbers};
 
 /// What one ended connection adds to the account of its back end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,147 +68,134 @@ impl Measure {
     }
 }
 
-/// The figure of one back end.
+/// Up to so many back ends decay one by one: to read four numbers at once right
+/// after one of them was written takes the processor longer.
+const FEW: usize = 32;
+
+/// What decays; the others cost nothing.
 #[derive(Debug)]
-pub(crate) struct Usage {
-    scale: f64,
-    /// Sum or mean of what is stored, so that the figure is one product.
-    stored: f64,
-    /// What a foreign connection leaves: 1 - P/100.
-    remainder: f64,
-    /// The samples of `over N`; boxed to keep what is compared close together.
-    ring: Option<Box<Ring>>,
+enum Decaying {
+    /// These back ends of a few.
+    Few(Vec<usize>),
+    /// These fours of many, where at least one of each decays.
+    Fours(Vec<usize>),
 }
 
-impl Usage {
-    /// Nothing used yet.
-    pub(crate) fn new(over: Over, decay: Percent) -> Self {
+/// The figures of all back ends of a service, and what is compared of them.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    measure: Measure,
+    numbers: Numbers,
+    decaying: Decaying,
+    /// Those of `decay 100`.
+    forgetful: Bits,
+    /// Those of `decay 100` that have something to forget.
+    remembering: Bits,
+}
+
+impl Figures {
+    /// Nothing used yet, and nothing usable.
+    pub(crate) fn new(measure: Measure, over: Over, backends: &[PoolBackend]) -> Self {
+        let forgetful = forgetful(backends);
         Self {
-            scale: 1.0,
-            stored: 0.0,
-            remainder: decay.remainder(),
-            ring: over.window().map(|window| Box::new(Ring::new(window))),
+            measure,
+            numbers: Numbers::new(over, backends),
+            decaying: Decaying::new(backends),
+            remembering: forgetful.emptied(),
+            forgetful,
         }
     }
 
-    /// The figure, without weight; 0 for a fresh back end.
-    pub(crate) fn figure(&self) -> f64 {
-        self.scale * self.stored
+    /// The figure of a back end, without weight; 0 for a fresh one.
+    pub(crate) fn figure(&self, at: usize) -> f64 {
+        self.numbers.figure(at)
     }
 
-    /// A connection to this back end ended and gave the sample `x`.
-    pub(crate) fn record(&mut self, x: f64) {
-        let x = x / self.scale;
-        match &mut self.ring {
-            None => self.stored += x,
-            Some(ring) => {
-                ring.push(x);
-                self.stored = ring.mean();
-            }
+    /// Figure x weight of each back end, infinite for what is not usable.
+    pub(crate) fn scores(&self) -> &[f64] {
+        self.numbers.scores()
+    }
+
+    /// A back end has become usable.
+    pub(crate) fn take_in(&mut self, at: usize) {
+        self.numbers.set_bar(at, 0.0);
+    }
+
+    /// A back end is not usable any more.
+    pub(crate) fn leave_out(&mut self, at: usize) {
+        self.numbers.set_bar(at, f64::INFINITY);
+    }
+
+    /// A connection to this back end ended and gave a sample.
+    pub(crate) fn record(&mut self, at: usize, sample: &Sample) {
+        self.add(at, self.measure.of_sample(sample));
+    }
+
+    fn add(&mut self, at: usize, x: f64) {
+        self.numbers.add(at, x);
+        if self.forgetful.contains(at) {
+            self.remembering.insert(at);
         }
     }
 
-    /// A connection was made to another back end of the service.
-    pub(crate) fn decay(&mut self) {
-        if self.remainder == 0.0 {
-            self.forget();
-            return;
+    /// A connection was made to this back end of the service.
+    pub(crate) fn decay_others(&mut self, at: usize) {
+        match &self.decaying {
+            Decaying::Few(each) => self.numbers.decay_each(each, at),
+            Decaying::Fours(fours) => self.numbers.decay_fours(fours, at),
         }
-        self.scale *= self.remainder;
-        if self.scale < SMALLEST_SCALE {
-            self.rebase();
-        }
+        self.forget_others(at);
     }
 
     /// Decay 100: the samples become 0 and keep their places.
-    fn forget(&mut self) {
-        if self.stored > 0.0 {
-            self.multiply_stored(0.0);
-        }
-        self.scale = 1.0;
-    }
-
-    fn rebase(&mut self) {
-        self.multiply_stored(self.scale);
-        self.scale = 1.0;
-    }
-
-    fn multiply_stored(&mut self, factor: f64) {
-        match &mut self.ring {
-            None => self.stored *= factor,
-            Some(ring) => {
-                ring.multiply(factor);
-                self.stored = ring.mean();
+    fn forget_others(&mut self, own: usize) {
+        for word in 0..self.remembering.words() {
+            for at in positions(word, self.remembering.word(word)) {
+                if at != own {
+                    self.remembering.remove(at);
+                    self.numbers.forget(at);
+                }
             }
         }
     }
 
     /// What must hold between two calls.
-    pub(crate) fn check_invariants(&self) {
-        debug_assert!((SMALLEST_SCALE..=1.0).contains(&self.scale), "{self:?}");
-        debug_assert!(self.stored >= 0.0 && self.stored.is_finite(), "{self:?}");
+    pub(crate) fn check_invariants(&self, usable: &Bits) {
+        for (at, score) in self.scores().iter().enumerate() {
+            self.numbers.check_invariants(at);
+            debug_assert_eq!(score.is_finite(), usable.contains(at), "{at} {self:?}");
+        }
     }
 }
 
-/// The last N samples, with partial sums, so that a new sample of a large
-/// window costs some two hundred additions and no rounding error adds up.
-#[derive(Debug)]
-struct Ring {
-    window: usize,
-    samples: Vec<f64>,
-    /// Where the next sample goes once the window is full: at the oldest.
-    oldest: usize,
-    /// The sum of each [`BLOCK`] samples.
-    blocks: Vec<f64>,
+impl Decaying {
+    fn new(backends: &[PoolBackend]) -> Self {
+        // What forgets everything has no scale that falls.
+        let falls = |backend: &PoolBackend| !forgets(backend) && backend.decay.get() > 0;
+        let each = (0..backends.len()).filter(|&at| falls(&backends[at]));
+        if backends.len() <= FEW {
+            return Self::Few(each.collect());
+        }
+        let mut decaying: Vec<_> = each.map(|at| at / LANES).collect();
+        decaying.dedup();
+        Self::Fours(decaying)
+    }
 }
 
-impl Ring {
-    fn new(window: usize) -> Self {
-        Self {
-            window,
-            samples: Vec::new(),
-            oldest: 0,
-            blocks: Vec::new(),
-        }
-    }
+/// Whether a foreign connection leaves nothing of its samples.
+fn forgets(backend: &PoolBackend) -> bool {
+    backend.decay.remainder() == 0.0
+}
 
-    fn push(&mut self, x: f64) {
-        let place = if self.samples.len() < self.window {
-            self.samples.push(x);
-            self.samples.len() - 1
-        } else {
-            let place = self.oldest;
-            self.samples[place] = x;
-            self.oldest = (place + 1) % self.window;
-            place
-        };
-        self.sum_block(place / BLOCK);
+/// Those of `decay 100`.
+fn forgetful(backends: &[PoolBackend]) -> Bits {
+    // Without room when there is none, so that there is nothing to look at.
+    let any = backends.iter().any(forgets);
+    let mut forgetful = Bits::new(if any { backends.len() } else { 0 });
+    for (at, _) in backends.iter().enumerate().filter(|(_, one)| forgets(one)) {
+        forgetful.insert(at);
     }
-
-    fn multiply(&mut self, factor: f64) {
-        for sample in &mut self.samples {
-            *sample *= factor;
-        }
-        for block in 0..self.blocks.len() {
-            self.sum_block(block);
-        }
-    }
-
-    fn sum_block(&mut self, block: usize) {
-        let end = self.samples.len().min((block + 1) * BLOCK);
-        let sum = self.samples[block * BLOCK..end].iter().sum();
-        match self.blocks.get_mut(block) {
-            Some(kept) => *kept = sum,
-            None => self.blocks.push(sum),
-        }
-    }
-
-    fn mean(&self) -> f64 {
-        if self.samples.is_empty() {
-            return 0.0;
-        }
-        self.blocks.iter().sum::<f64>() / self.samples.len() as f64
-    }
+    forgetful
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! `byclientip`: by the address of the client, by highest random weight. A back
 //! end that leaves moves its own clients and no others.
 
-use std::cmp::Reverse;
 use std::net::IpAddr;
 
 use crate::base::id::BackendId;
@@ -35,18 +34,35 @@ impl ByClientIp {
 impl Mode for ByClientIp {
     fn pick(&mut self, from: &Candidates<'_>, ask: &Ask) -> Option<BackendId> {
         let client = fnv_of(ask.client);
-        let all = (0..).map(BackendId).zip(&self.names);
-        let rank = |&(backend, &name): &(BackendId, &u64)| (mix(client ^ name), Reverse(backend));
-        let first = match self.stickiness {
-            Stickiness::Strict => all.max_by_key(rank),
-            Stickiness::Lax => all
-                .filter(|&(backend, _)| from.contains(backend))
-                .max_by_key(rank),
-        };
-        first
-            .map(|(backend, _)| backend)
-            .filter(|&backend| from.contains(backend))
+        match self.stickiness {
+            Stickiness::Strict => {
+                let all = (0..).map(BackendId).zip(self.names.iter().copied());
+                highest(client, all).filter(|&backend| from.contains(backend))
+            }
+            Stickiness::Lax => {
+                let name = |backend: BackendId| (backend, self.names[backend.index()]);
+                highest(client, from.iter().map(name))
+            }
+        }
     }
+}
+
+/// The first in the order of a client; of equal ones the first that is given.
+fn highest(client: u64, names: impl Iterator<Item = (BackendId, u64)>) -> Option<BackendId> {
+    let mut first: Option<(u64, BackendId)> = None;
+    for (backend, name) in names {
+        let rank = mix(client ^ name);
+        if first.is_none_or(|(highest, _)| rank > highest) {
+            first = Some((rank, backend));
+        }
+    }
+    first.map(|(_, backend)| backend)
+}
+
+/// The rank of a back end of this name for a client, by the words of 7.4.
+#[cfg(test)]
+pub(crate) fn rank(client: IpAddr, name: &str) -> u64 {
+    mix(fnv_of(client) ^ mix(fnv(name.as_bytes())))
 }
 
 /// FNV-1a of the address bytes in network order.
@@ -75,6 +91,8 @@ fn mix(mut x: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::cmp::Reverse;
+
     use super::*;
 
     #[test]

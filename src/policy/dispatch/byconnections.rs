@@ -1,7 +1,7 @@
 //! `byconnections`: the one with the fewest connections now.
 
 use crate::base::id::BackendId;
-use crate::policy::dispatch::{Ask, Candidates, Mode, Standing};
+use crate::policy::dispatch::{Ask, Candidates, Mode};
 
 /// Smallest (active + 1) x weight; active includes reserved places.
 ///
@@ -11,10 +11,6 @@ pub(crate) struct ByConnections;
 
 impl Mode for ByConnections {
     fn pick(&mut self, from: &Candidates<'_>, _ask: &Ask) -> Option<BackendId> {
-        from.least(score)
+        from.least()
     }
-}
-
-pub(super) fn score(standing: &Standing) -> f64 {
-    (standing.active + 1) as f64 * f64::from(standing.weight.get())
 }

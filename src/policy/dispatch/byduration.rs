@@ -1,7 +1,7 @@
 //! `byduration`: the one whose connections took the shortest time.
 
 use crate::base::id::BackendId;
-use crate::policy::dispatch::{Ask, Candidates, Mode, Standing};
+use crate::policy::dispatch::{Ask, Candidates, Mode};
 
 /// Smallest figure x weight; the figure counts seconds of service
 /// ([`Measure`](crate::policy::usage::Measure)).
@@ -12,10 +12,6 @@ pub(crate) struct ByDuration;
 
 impl Mode for ByDuration {
     fn pick(&mut self, from: &Candidates<'_>, _ask: &Ask) -> Option<BackendId> {
-        from.least(score)
+        from.least()
     }
-}
-
-fn score(standing: &Standing) -> f64 {
-    standing.usage.figure() * f64::from(standing.weight.get())
 }

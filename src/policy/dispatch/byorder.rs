@@ -9,6 +9,6 @@ pub(crate) struct ByOrder;
 
 impl Mode for ByOrder {
     fn pick(&mut self, from: &Candidates<'_>, _ask: &Ask) -> Option<BackendId> {
-        from.iter().next().map(|(backend, _)| backend)
+        from.first_from(0)
     }
 }

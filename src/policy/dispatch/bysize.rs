@@ -1,7 +1,7 @@
 //! `bysize`: the one that moved the fewest bytes.
 
 use crate::base::id::BackendId;
-use crate::policy::dispatch::{Ask, Candidates, Mode, Standing};
+use crate::policy::dispatch::{Ask, Candidates, Mode};
 
 /// Smallest figure x weight; the figure counts bytes moved
 /// ([`Measure`](crate::policy::usage::Measure)).
@@ -12,10 +12,6 @@ pub(crate) struct BySize;
 
 impl Mode for BySize {
     fn pick(&mut self, from: &Candidates<'_>, _ask: &Ask) -> Option<BackendId> {
-        from.least(score)
+        from.least()
     }
-}
-
-pub(super) fn score(standing: &Standing) -> f64 {
-    standing.usage.figure() * f64::from(standing.weight.get())
 }

@@ -3,7 +3,7 @@
 
 use crate::base::id::BackendId;
 use crate::base::state::ShownState;
-use crate::policy::dispatch::{Candidates, Dispatcher, Standing, byconnections, bysize};
+use crate::policy::dispatch::{Candidates, Dispatcher, Standing};
 
 /// Why back ends were, or were not, chosen, as things stood before the choice.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,21 +54,20 @@ impl Explanation {
 impl Dispatcher {
     /// What is compared of each configured back end.
     fn scores(&self, from: &Candidates<'_>) -> Vec<Option<f64>> {
-        let all = |score: fn(&Standing) -> f64| {
-            let standings = from.standings().iter();
-            standings.map(|standing| Some(score(standing))).collect()
-        };
+        let standings = from.standings();
+        let all = || (0..).map(BackendId).zip(standings.iter());
+        let weight = |standing: &Standing| f64::from(standing.weight.get());
         match self {
-            Self::ByConnections(_) => all(byconnections::score),
-            Self::BySize(_) | Self::ByDuration(_) => all(bysize::score),
+            Self::ByConnections(_) => all().map(|(_, standing)| Some(standing.load())).collect(),
+            Self::BySize(_) | Self::ByDuration(_) => {
+                let score = |(id, standing)| Some(standings.figure(id) * weight(standing));
+                all().map(score).collect()
+            }
             Self::Random(_) => {
-                let share = |standing: &Standing| 1.0 / f64::from(standing.weight.get());
-                let total: f64 = from.iter().map(|(_, standing)| share(standing)).sum();
-                let chance = |(id, standing)| {
-                    let candidate = from.contains(BackendId(id));
-                    candidate.then(|| share(standing) / total)
-                };
-                (0..).zip(from.standings()).map(chance).collect()
+                let share = |id| 1.0 / weight(standings.of(id));
+                let total: f64 = from.iter().map(share).sum();
+                let chance = |(id, _)| from.contains(id).then(|| share(id) / total);
+                all().map(chance).collect()
             }
             Self::RoundRobin(_) | Self::ByOrder(_) | Self::ByClientIp(_) => {
                 vec![None; from.configured()]

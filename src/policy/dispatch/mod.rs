@@ -22,9 +22,13 @@ mod candidates;
 mod explain;
 mod random;
 mod roundrobin;
+mod standings;
 
-pub(crate) use candidates::{Candidates, Standing};
+#[cfg(test)]
+pub(crate) use byclientip::rank;
+pub(crate) use candidates::Candidates;
 pub use explain::Explanation;
+pub(crate) use standings::{Standing, Standings};
 
 /// The moving window of `bysize` and `byduration`: 0 (everything since the
 /// start) or the last 1 to 10000 connections.

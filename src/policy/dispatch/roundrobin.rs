@@ -14,12 +14,16 @@ pub(crate) struct RoundRobin {
 
 impl Mode for RoundRobin {
     fn pick(&mut self, from: &Candidates<'_>, _ask: &Ask) -> Option<BackendId> {
-        let end = u32::try_from(from.configured()).unwrap_or(u32::MAX);
-        let next = (self.pointer..end)
-            .chain(0..self.pointer)
-            .map(BackendId)
-            .find(|&backend| from.contains(backend))?;
-        self.pointer = (next.0 + 1) % end;
+        // The search from the start ends before the pointer, where nothing was.
+        let next = from
+            .first_from(self.pointer)
+            .or_else(|| from.first_from(0))?;
+        let behind = next.index() + 1;
+        self.pointer = if behind < from.configured() {
+            next.0 + 1
+        } else {
+            0
+        };
         Some(next)
     }
 }

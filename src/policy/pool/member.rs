@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::base::endpoint::Endpoint;
 use crate::base::state::{Reason, ShownState};
 use crate::policy::backend::BackendState;
-use crate::policy::dispatch::Standing;
 use crate::policy::usage::Sample;
 
 /// One back end as a status shows it. Counts are since the start.
@@ -69,17 +68,17 @@ impl Tally {
 
 impl Member {
     /// The back end as a status shows it.
-    pub(super) fn view(&self, standing: &Standing) -> BackendView {
+    pub(super) fn view(&self, active: u64, usage: f64) -> BackendView {
         let Self { state, tally, .. } = self;
         let last = state.last_change();
         BackendView {
             state: state.shown(),
-            active: standing.active,
+            active,
             total: tally.total,
             failures: tally.failures,
             consecutive_failures: state.consecutive_failures(),
             microseconds: tally.microseconds,
-            usage: standing.usage.figure(),
+            usage,
             since: last.at.unix,
             reason: last.reason,
             errno: last.errno,

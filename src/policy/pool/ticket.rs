@@ -2,6 +2,7 @@
 
 use crate::base::id::BackendId;
 use crate::policy::backend::Epoch;
+use crate::policy::bits::{WORD, bit};
 
 /// A reserved place at a back end: its active number counts one more as long as
 /// the ticket lives.
@@ -93,17 +94,21 @@ impl Tried {
     /// Whether `backend` was tried.
     pub fn contains(&self, backend: BackendId) -> bool {
         let (word, bit) = place(backend);
-        let bits = match word {
+        self.word(word) & bit != 0
+    }
+
+    /// Those that were tried from `word` x 64 on, as bits.
+    pub(crate) fn word(&self, word: usize) -> u64 {
+        match word {
             0 => self.first,
             _ => self.further.get(word - 1).copied().unwrap_or(0),
-        };
-        bits & bit != 0
+        }
     }
 }
 
 /// The word and the bit in it that stand for a back end.
 fn place(backend: BackendId) -> (usize, u64) {
-    (backend.index() / 64, 1 << (backend.index() % 64))
+    (backend.index() / WORD, bit(backend.index()))
 }
 
 #[cfg(test)]

@@ -2,8 +2,39 @@
 
 use proptest::prelude::*;
 
+use super::numbers::SMALLEST_SCALE;
 use super::*;
-use crate::policy::testing::{over, percent, property_config};
+use crate::policy::testing::{backend, over, percent, property_config};
+
+/// One back end, beside another that foreign connections go to.
+#[derive(Debug)]
+struct Usage(Figures);
+
+impl Usage {
+    fn record(&mut self, x: f64) {
+        self.0.add(0, x);
+    }
+
+    fn decay(&mut self) {
+        self.0.decay_others(1);
+    }
+
+    fn figure(&self) -> f64 {
+        self.0.figure(0)
+    }
+
+    fn scale(&self) -> f64 {
+        self.0.numbers.scale(0)
+    }
+
+    fn stored(&self) -> f64 {
+        self.0.numbers.stored(0)
+    }
+
+    fn check_invariants(&self) {
+        self.0.check_invariants(&Bits::new(2));
+    }
+}
 
 /// The figure as 7.3 defines it, without scale: every sample is touched.
 struct Twin {
@@ -44,7 +75,12 @@ impl Twin {
 }
 
 fn usage(window: u32, decay: u32) -> Usage {
-    Usage::new(over(window), percent(decay))
+    let decaying = PoolBackend {
+        decay: percent(decay),
+        ..backend("decaying")
+    };
+    let both = [decaying, backend("foreign")];
+    Usage(Figures::new(Measure::Bytes, over(window), &both))
 }
 
 fn is_near(found: f64, expected: f64) -> bool {
@@ -105,7 +141,7 @@ fn decay_100_forgets_everything_and_keeps_the_places() {
     usage.record(300.0);
 
     assert_eq!(usage.figure(), 100.0);
-    assert_eq!(usage.scale, 1.0);
+    assert_eq!(usage.scale(), 1.0);
 }
 
 #[test]
@@ -129,14 +165,14 @@ fn scale_returns_to_one_when_it_has_become_too_small() {
     usage.record(1e30);
 
     (0..500).for_each(|_| usage.decay());
-    assert_eq!(usage.scale, SMALLEST_SCALE);
-    assert_eq!(usage.stored, 1e30);
+    assert_eq!(usage.scale(), SMALLEST_SCALE);
+    assert_eq!(usage.stored(), 1e30);
     let before = usage.figure();
     usage.decay();
 
-    assert_eq!(usage.scale, 1.0);
+    assert_eq!(usage.scale(), 1.0);
     assert_eq!(usage.figure(), before / 2.0);
-    assert_eq!(usage.stored, before / 2.0);
+    assert_eq!(usage.stored(), before / 2.0);
 }
 
 #[test]
