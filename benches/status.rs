@@ -5,14 +5,22 @@
 #![allow(clippy::unwrap_used, reason = "a bench that cannot begin has to stop")]
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crossroads::base::endpoint::{Endpoint, Host};
+use crossroads::base::event::{Event, EventSink};
 use crossroads::base::id::BackendId;
+use crossroads::base::name::{BackendName, ServiceName};
+use crossroads::base::quantity::{ConnectionLimit, Percent, Weight};
+use crossroads::policy::dispatch::{DispatchMode, Over};
+use crossroads::policy::pool::{PoolBackend, PoolSettings, Tried};
+use crossroads::service::table::{self, BackendTable};
 use crossroads::status::owner::{boottime_seconds, own_process_start};
 use crossroads::status::publish::SegmentWriter;
 use crossroads::status::read::StatusReader;
 use crossroads::status::snapshot::{
-    BackendFacts, BackendNumbers, Phase, SegmentHeader, ServiceFacts,
+    BackendFacts, BackendNumbers, Phase, SegmentHeader, ServiceFacts, ServiceNumbers,
 };
 use divan::{AllocProfiler, Bencher};
 
@@ -75,6 +83,69 @@ fn publish_10000_back_ends(bencher: Bencher<'_, '_>) {
         for writer in &mut writers {
             (0..1000)
                 .for_each(|id| writer.write_backend(BackendId(id), divan::black_box(&numbers)));
+        }
+    });
+}
+
+/// Nobody listens.
+struct Nobody;
+
+impl EventSink for Nobody {
+    fn emit(&self, _event: &Event<'_>) {}
+}
+
+/// A service of a thousand back ends, for which `workers` move something.
+fn service(number: u32, workers: usize) -> Arc<BackendTable> {
+    let names = (0..1000).map(|at| BackendName::new(&format!("b{at}")).unwrap());
+    let facts = names.clone().map(|name| table::BackendFacts {
+        name,
+        verbose: false,
+        traffic: (0..workers).map(|_| Arc::default()).collect(),
+    });
+    let backends = names.map(|name| PoolBackend {
+        name,
+        server: Endpoint {
+            host: Host::Ip(Ipv4Addr::LOCALHOST.into()),
+            port: 1,
+        },
+        weight: Weight::default(),
+        decay: Percent::default(),
+        retries: 0,
+        limit: ConnectionLimit::NONE,
+    });
+    let settings = PoolSettings {
+        mode: DispatchMode::BySize(Over::default()),
+        reviving_interval: None,
+        name_retry: Duration::from_secs(10),
+        seed: 1,
+        backends: backends.collect(),
+    };
+    let name = ServiceName::new("bench").unwrap();
+    let segment = segment(number, 1000).1;
+    let table = BackendTable::new(name, facts.collect(), settings, segment, Arc::new(Nobody));
+    Arc::new(table)
+}
+
+/// The same with everything that is gathered for it, once a second: from the
+/// pools, and from the counters of so many workers. One core has 1 s.
+#[divan::bench(args = [2, 16])]
+fn gather_and_publish_10000_back_ends(bencher: Bencher<'_, '_>, workers: usize) {
+    let tables: Vec<_> = (0..10).map(|number| service(number, workers)).collect();
+    bencher.bench_local(|| {
+        for table in &tables {
+            table.publish(&ServiceNumbers::default(), 7);
+        }
+    });
+}
+
+/// What a client waits for in the lock of a service, and does in it.
+#[divan::bench]
+fn dispatch_by_a_table_of_1000(bencher: Bencher<'_, '_>) {
+    let table = service(0, 2);
+    let client = Ipv4Addr::LOCALHOST.into();
+    bencher.bench_local(|| {
+        if let Some((mut slot, _target)) = table.dispatch(client, &Tried::default()) {
+            slot.connected();
         }
     });
 }
