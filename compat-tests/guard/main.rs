@@ -19,6 +19,7 @@ mod ends;
 )]
 #[path = "../harness/mod.rs"]
 mod harness;
+mod memory;
 mod system_calls;
 mod table;
 mod trace;
