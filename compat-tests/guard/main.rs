@@ -20,6 +20,7 @@ mod ends;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod memory;
+mod sizes;
 mod system_calls;
 mod table;
 mod trace;

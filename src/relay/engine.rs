@@ -24,6 +24,7 @@ use crate::relay::mailbox::{EngineHandle, Mailbox};
 use crate::relay::poll::{BATCH, Poll, Token};
 use crate::relay::splice::Pipes;
 use crate::relay::timer::Wheel;
+use crate::relay::web::Exchange;
 use crate::relay::web::LinkOwner;
 use crate::relay::web::Pool;
 
@@ -123,6 +124,13 @@ fn ephemeral_ports() -> RangeInclusive<u16> {
 }
 
 impl<H: Host> Engine<H> {
+    /// Bytes that each client connection takes in the engine's table, what the
+    /// host keeps of it included.
+    pub const RECORD_SIZE: usize = size_of::<Relay<H::Session>>();
+
+    /// Bytes that a client has besides, where messages are unpacked.
+    pub const EXCHANGE_SIZE: usize = size_of::<Exchange>();
+
     /// An engine without listeners.
     ///
     /// # Errors
