@@ -19,22 +19,18 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
-use crossroads::base::endpoint::{BackendAddr, ClientAddr};
 use crossroads::base::event::{Event, EventSink};
-use crossroads::base::id::{BackendId, ConnectionCounter};
+use crossroads::base::id::BackendId;
 use crossroads::base::name::{BackendName, ServiceName};
-use crossroads::base::outcome::Transfer;
-use crossroads::base::tap::{ByteTap, ServiceTaps, Tapped, Taps};
-use crossroads::base::traffic::Traffic;
-use crossroads::relay::host::{
-    Abandoned, Attempt, AttemptFailure, Host, ListenerId, Next, Order, Plan, RelayKey, Route,
-    WebSettings,
-};
-use crossroads::relay::http1::rewrite::Editor;
-use crossroads::relay::{Engine, EngineHandle, EngineSettings, drive};
+use crossroads::base::tap::{ServiceTaps, Taps};
 use crossroads::telemetry::blocks::{BlockLogs, LoggedBackend, LoggedService};
+
+use rig::Rig;
+use rig::host::Fixed;
+
+#[allow(dead_code, reason = "other benches use what this one does not")]
+mod rig;
 
 const LARGE: usize = 64 * 1024 * 1024;
 
@@ -53,11 +49,11 @@ fn run_counted(what: &str, number: usize) {
     let pipes = what != "bulk-copy";
     let log = TrafficLog::start();
     let rig = match what {
-        "bulk-logged" => Rig::start_with(pipes, Some(log.taps())),
-        _ => Rig::start(pipes),
+        "bulk-logged" => start_logged(log.taps()),
+        _ => start(pipes),
     };
     let noise = (what == "keep-beside-log").then(|| Noise::start(log.taps()));
-    println!("engine thread {}", rig.thread_id);
+    println!("engine thread {}", rig.thread_id());
     let mut client = rig.connect();
     let before = rig.processor_time();
     for _ in 0..number {
@@ -133,7 +129,7 @@ struct Noise {
 impl Noise {
     fn start(taps: Arc<dyn ServiceTaps>) -> Self {
         let (stop, stopped) = mpsc::channel();
-        let rig = Rig::start_with(true, Some(taps));
+        let rig = start_logged(taps);
         let thread = thread::spawn(move || {
             let mut downloads = 0;
             while stopped.try_recv().is_err() {
@@ -153,20 +149,20 @@ impl Noise {
 
 #[divan::bench]
 fn conn(bencher: divan::Bencher<'_, '_>) {
-    let rig = Rig::start(true);
+    let rig = start(true);
     bencher.bench_local(|| connection(&rig));
 }
 
 #[divan::bench]
 fn keep(bencher: divan::Bencher<'_, '_>) {
-    let rig = Rig::start(true);
+    let rig = start(true);
     let mut client = rig.connect();
     bencher.bench_local(|| request(&mut client));
 }
 
 #[divan::bench(args = [true, false], sample_count = 20)]
 fn bulk(bencher: divan::Bencher<'_, '_>, splice: bool) {
-    let rig = Rig::start(splice);
+    let rig = start(splice);
     let size = divan::counter::BytesCount::new(LARGE);
     bencher.counter(size).bench_local(|| download(&rig));
 }
@@ -201,76 +197,18 @@ fn read_all(client: &mut TcpStream) -> usize {
     }
 }
 
-/// An engine between this thread and a back end that answers by request:
-/// `c` 100 bytes and the end, `k` 100 bytes, `b` 64 MiB and the end.
-struct Rig {
-    address: SocketAddr,
-    handle: EngineHandle,
-    thread_id: i32,
-    thread: Option<JoinHandle<()>>,
+/// An engine between this thread and [`serve`].
+fn start(pipes: bool) -> Rig {
+    let host = Fixed::plain(serve());
+    Rig::start(if pipes { host } else { host.without_pipes() })
 }
 
-impl Rig {
-    fn start(splice: bool) -> Self {
-        Self::start_with(splice, None)
-    }
-
-    fn start_with(splice: bool, taps: Option<Arc<dyn ServiceTaps>>) -> Self {
-        let host = Fixed {
-            taps,
-            counter: ConnectionCounter::default(),
-            backend: Arc::from([serve()]),
-            traffic: Arc::default(),
-            splice,
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut engine = Engine::new(host, EngineSettings::default()).unwrap();
-        engine.add_listener(ListenerId(0), listener.into()).unwrap();
-        let handle = engine.handle();
-        let (tell, told) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            let id = rustix::thread::gettid();
-            tell.send(id.as_raw_nonzero().get()).unwrap();
-            drive(engine).unwrap();
-        });
-        Self {
-            address,
-            handle,
-            thread_id: told.recv().unwrap(),
-            thread: Some(thread),
-        }
-    }
-
-    /// What the engine's thread has used so far.
-    fn processor_time(&self) -> Duration {
-        let path = format!("/proc/self/task/{}/schedstat", self.thread_id);
-        let text = std::fs::read_to_string(path).unwrap();
-        let nanos = text.split_whitespace().next().unwrap();
-        Duration::from_nanos(nanos.parse().unwrap())
-    }
-
-    fn connect(&self) -> TcpStream {
-        let client = TcpStream::connect(self.address).unwrap();
-        client.set_nodelay(true).unwrap();
-        client
-    }
+fn start_logged(log: Arc<dyn ServiceTaps>) -> Rig {
+    Rig::start(Fixed::plain(serve()).tapped(log))
 }
 
-impl Drop for Rig {
-    fn drop(&mut self) {
-        self.handle.send(Order::StopAccepting);
-        while let Some(thread) = &self.thread
-            && !thread.is_finished()
-        {
-            self.handle.send(Order::CutAll);
-            thread::yield_now();
-        }
-        let ended = self.thread.take().map(JoinHandle::join);
-        assert!(matches!(ended, Some(Ok(()))));
-    }
-}
-
+/// A back end that answers by request: `c` 100 bytes and the end, `k` 100
+/// bytes, `b` 64 MiB and the end.
 fn serve() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -304,107 +242,4 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
     // Leaves the first close to the engine, as a client of HTTP would.
     stream.read(&mut request).map(|_| ())
-}
-
-/// Sends every client to one back end.
-struct Fixed {
-    backend: Arc<[SocketAddr]>,
-    traffic: Arc<Traffic>,
-    splice: bool,
-    taps: Option<Arc<dyn ServiceTaps>>,
-    counter: ConnectionCounter,
-}
-
-impl Fixed {
-    fn tap(&self, to: BackendAddr) -> Option<Box<dyn ByteTap>> {
-        self.taps.as_ref()?.tap(&Tapped {
-            backend: BackendId(0),
-            connection: self.counter.next(),
-            client: ClientAddr::new(SocketAddr::from(([127, 0, 0, 1], 1))),
-            to,
-        })
-    }
-}
-
-impl Host for Fixed {
-    type Session = ();
-
-    fn take_place(&mut self, _: ListenerId) -> bool {
-        true
-    }
-
-    fn return_place(&mut self, _: ListenerId) {}
-
-    fn accept_failed(&mut self, _: ListenerId, _: &io::Error) {}
-
-    fn admit(&mut self, _: ListenerId, _: ClientAddr) -> Option<()> {
-        Some(())
-    }
-
-    fn may_tap(&self, (): &()) -> bool {
-        self.taps.is_some()
-    }
-
-    fn next_backend(&mut self, (): &mut (), _: RelayKey) -> Next {
-        let now = Instant::now();
-        Next::Connect(Attempt {
-            addresses: Arc::clone(&self.backend),
-            fail_at: now + Duration::from_secs(5),
-            give_up_at: now + Duration::from_secs(20),
-            pool: None,
-        })
-    }
-
-    fn connect_failed(&mut self, (): &mut (), failure: AttemptFailure) {
-        unreachable!("the back end of the bench does not answer: {failure:?}");
-    }
-
-    fn connected(&mut self, (): &mut (), to: BackendAddr) -> Plan {
-        Plan {
-            idle_limit: Some(Duration::from_secs(600)),
-            traffic: Arc::clone(&self.traffic),
-            tap: self.tap(to),
-            pool: None,
-        }
-    }
-
-    fn abandoned(&mut self, (): (), _: Abandoned) {}
-
-    fn ended(&mut self, (): &mut (), _: Transfer) {}
-
-    fn web(&self, (): &()) -> Option<Arc<WebSettings>> {
-        None
-    }
-
-    fn route(&mut self, (): &mut (), _: &mut dyn Iterator<Item = &[u8]>) -> Route {
-        Route::Choose
-    }
-
-    fn route_again(&mut self, (): &mut ()) {}
-
-    fn edit_request(&mut self, (): &(), _: &mut Editor<'_>) {}
-
-    fn edit_reply(&mut self, (): &(), _: &mut Editor<'_>) {}
-
-    fn answered(&mut self, (): &mut (), _: u16, _: &'static str) {}
-
-    fn left(&mut self, (): ()) {}
-
-    fn take_idle(&mut self) -> bool {
-        true
-    }
-
-    fn return_idle(&mut self) {}
-
-    fn take_pipe(&mut self) -> bool {
-        self.splice
-    }
-
-    fn return_pipe(&mut self) {}
-
-    fn listeners_closed(&mut self) {}
-
-    fn fault(&mut self, what: &str) {
-        eprintln!("{what}");
-    }
 }
