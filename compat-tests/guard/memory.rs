@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rustix::net::sockopt;
 
 use crate::harness::{Deadline, Process, Proxy, Setup, until};
 use crate::table::{Margin, Table};
@@ -51,6 +52,8 @@ impl Farm {
     fn start(service: &str) -> Self {
         raise_descriptor_limit();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a back end");
+        let limit = Some(Deadline::usual().left());
+        sockopt::set_socket_timeout(&listener, sockopt::Timeout::Recv, limit).expect("a limit");
         let at = listener.local_addr().expect("an address").to_string();
         // The number of workers is fixed, or the machine would be measured too.
         let proxy = Setup::new(service)

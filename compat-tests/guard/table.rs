@@ -93,7 +93,7 @@ impl Table {
         } else {
             "\nNothing costs more than before, so the table is out of date:\n"
         };
-        text + "run `CROSSROADS_BLESS=1 cargo test --test guard` to put it into the table."
+        text + "run the test again with CROSSROADS_BLESS=1 to put it into the table."
     }
 }
 
