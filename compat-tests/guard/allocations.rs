@@ -1,4 +1,5 @@
-//! Allocations of an engine for a connection and for a request.
+//! Allocations for a connection and for a request: of a worker with a service,
+//! and of the engine alone.
 //!
 //! A target of its own, because its allocator counts for the whole process:
 //! nothing else may run in it, and clients and back ends allocate nothing once
@@ -22,12 +23,14 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use rig::Rig;
 use rig::host::Fixed;
+use service::Daemon;
 use table::{Margin, Table};
 use web::{Client, Exchange, Reuse};
 
 #[allow(dead_code, reason = "the benches use what this target does not")]
 #[path = "../../benches/rig/mod.rs"]
 mod rig;
+mod service;
 mod table;
 #[allow(dead_code, reason = "the benches use what this target does not")]
 #[path = "../../benches/rig/web.rs"]
@@ -46,10 +49,23 @@ const MARGIN: Margin = Margin::of(0.05);
 
 const LIMIT: Option<Duration> = Some(Duration::from_secs(20));
 
+/// What a service may ask for at no cost, and a back end.
+const WATCHFUL: &str =
+    "allowfrom 127.0.0.0/8; denyfrom 127.9.0.0/16; connectiontimeout 30; maxconnections 500;";
+const LIMITED: &str = "maxconnections 400; retries 3; weight 2;";
+
+const WEB: &str = "type http; keepalivetimeout 30; headtimeout 30; responsetimeout 30;";
+const WEB_BACKEND: &str = "stickycookie \"pool=maple\"; \
+    setclientheader \"Set-Cookie: pool=maple; Path=/\"; setserverheader \"X-Forwarded-For: %r\";";
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: www.example.com\r\nCookie: pool=maple\r\n\r\n";
+const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nmaple\n";
+
 // One test: a second one beside it would be counted too.
 #[test]
 fn connections_and_requests() {
-    plain();
+    worker();
+    engine();
     for reuse in [Reuse::Never, Reuse::Safe] {
         for exchange in [Exchange::Short, Exchange::Page] {
             requests_of_http(exchange, reuse);
@@ -75,28 +91,65 @@ fn assert_allocates(case: &str, mut unit: impl FnMut()) {
     Table::called("allocations.txt").assert_holds(case, &found, |_| MARGIN);
 }
 
-fn plain() {
-    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
-    sockopt::set_socket_timeout(&backend, sockopt::Timeout::Recv, LIMIT).unwrap();
+/// The engine alone.
+fn engine() {
+    let backend = backend();
     let rig = Rig::start(Fixed::plain(backend.local_addr().unwrap()));
-    assert_allocates("tcp-conn", || {
-        let (mut client, mut peer) = pair(&rig, &backend);
+    connections("engine-conn", || rig.connect(), &backend);
+}
+
+/// A worker with a service, plain or with all that costs nothing.
+fn worker() {
+    for (service, of_backend) in [("", ""), (WATCHFUL, LIMITED)] {
+        let backend = backend();
+        let daemon = Daemon::start(service, backend.local_addr().unwrap(), of_backend);
+        connections("tcp-conn", || daemon.connect(), &backend);
+        let (mut client, mut peer) = pair(daemon.connect(), &backend);
+        assert_allocates("tcp-keep", || request(&mut client, &mut peer));
+    }
+    for (case, reuse) in [
+        ("http-keep", "reuse never;"),
+        ("http-keep-shared", "reuse safe;"),
+    ] {
+        let backend = backend();
+        let service = format!("{WEB} {reuse} {WATCHFUL}");
+        let daemon = Daemon::start(&service, backend.local_addr().unwrap(), WEB_BACKEND);
+        let mut client = daemon.connect();
+        client.write_all(REQUEST).unwrap();
+        let (mut client, mut peer) = pair(client, &backend);
+        assert_allocates(case, || {
+            hear(&mut peer, b"\r\n\r\n");
+            peer.write_all(REPLY).unwrap();
+            hear(&mut client, b"maple\n");
+            client.write_all(REQUEST).unwrap();
+        });
+    }
+}
+
+/// Connections one after the other, of which the back end ends first.
+fn connections(case: &str, connect: impl Fn() -> TcpStream, backend: &TcpListener) {
+    assert_allocates(case, || {
+        let (mut client, mut peer) = pair(connect(), backend);
         request(&mut client, &mut peer);
         peer.shutdown(Shutdown::Write).unwrap();
         assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
         drop(client);
         assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0);
     });
-    let (mut client, mut peer) = pair(&rig, &backend);
-    assert_allocates("tcp-keep", || request(&mut client, &mut peer));
+}
+
+fn backend() -> TcpListener {
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    sockopt::set_socket_timeout(&backend, sockopt::Timeout::Recv, LIMIT).unwrap();
+    backend
 }
 
 fn requests_of_http(exchange: Exchange, reuse: Reuse) {
     let case = match (exchange, reuse) {
-        (Exchange::Short, Reuse::Never) => "http-keep",
-        (Exchange::Short, Reuse::Safe) => "http-keep-shared",
-        (Exchange::Page, Reuse::Never) => "http-page",
-        (Exchange::Page, Reuse::Safe) => "http-page-shared",
+        (Exchange::Short, Reuse::Never) => "engine-http",
+        (Exchange::Short, Reuse::Safe) => "engine-http-shared",
+        (Exchange::Page, Reuse::Never) => "engine-page",
+        (Exchange::Page, Reuse::Safe) => "engine-page-shared",
     };
     let rig = web::start(reuse);
     let mut client = Client::connect(&rig);
@@ -106,11 +159,21 @@ fn requests_of_http(exchange: Exchange, reuse: Reuse) {
     });
 }
 
-fn pair(rig: &Rig, backend: &TcpListener) -> (TcpStream, TcpStream) {
-    let client = rig.connect();
+fn pair(client: TcpStream, backend: &TcpListener) -> (TcpStream, TcpStream) {
     let (peer, _) = backend.accept().unwrap();
     peer.set_read_timeout(LIMIT).unwrap();
     (client, peer)
+}
+
+/// Reads until something ends with `mark`.
+fn hear(stream: &mut TcpStream, mark: &[u8]) {
+    let mut heard = [0; 4_096];
+    let mut length = 0;
+    while !heard[..length].ends_with(mark) {
+        let read = stream.read(&mut heard[length..]).unwrap();
+        assert!(read > 0, "the connection ended too early");
+        length += read;
+    }
 }
 
 fn request(client: &mut TcpStream, peer: &mut TcpStream) {
