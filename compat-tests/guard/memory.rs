@@ -198,7 +198,10 @@ fn margin(what: &str) -> Margin {
         "descriptors" => Margin::of(0.0),
         "each" => Margin::of(0.1),
         "own" => Margin::of(256.0),
-        "resident" => Margin::of(1024.0),
+        "resident" => Margin {
+            above: 2048.0,
+            below: f64::INFINITY,
+        },
         "growth" => Margin {
             above: 64.0,
             below: f64::INFINITY,

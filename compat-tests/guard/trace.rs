@@ -43,7 +43,7 @@ impl Worker {
             calls: BTreeMap::new(),
         };
         ptrace::interrupt(thread)?;
-        waitpid(thread, Some(WaitPidFlag::__WALL))?;
+        next_status(thread)?;
         worker.resume(None);
         worker.await_sleep();
         Ok(worker)
@@ -149,10 +149,23 @@ impl Worker {
     fn detach(&self) -> Result<(), Errno> {
         ptrace::interrupt(self.thread)?;
         // Whatever stops it takes the place of the interruption.
-        match waitpid(self.thread, Some(WaitPidFlag::__WALL))? {
+        match next_status(self.thread)? {
             WaitStatus::Stopped(_, signal) => ptrace::detach(self.thread, signal),
             WaitStatus::Exited(..) | WaitStatus::Signaled(..) => Ok(()),
             _ => ptrace::detach(self.thread, None),
+        }
+    }
+}
+
+/// Waits for what `thread`, which was interrupted, does next.
+fn next_status(thread: Pid) -> Result<WaitStatus, Errno> {
+    let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
+    let deadline = Deadline::usual();
+    loop {
+        match waitpid(thread, Some(flags))? {
+            WaitStatus::StillAlive if deadline.passed() => return Err(Errno::ETIMEDOUT),
+            WaitStatus::StillAlive => std::thread::yield_now(),
+            status => return Ok(status),
         }
     }
 }
