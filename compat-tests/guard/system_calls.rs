@@ -339,11 +339,8 @@ fn pour(mut stream: TcpStream) -> TcpStream {
 
 fn swallow(mut stream: TcpStream) -> TcpStream {
     let mut chunk = vec![0; 1 << 20];
-    let mut left = BULK;
-    while left > 0 {
-        let read = stream.read(&mut chunk).expect("receive");
-        assert!(read > 0, "{left} bytes are missing");
-        left -= read;
+    for _ in 0..BULK / chunk.len() {
+        stream.read_exact(&mut chunk).expect("receive");
     }
     stream
 }
