@@ -200,11 +200,7 @@ impl<H: Host> Engine<H> {
                 pair.note_end(Side::Client);
                 Ok(0)
             }
-            Ok((read, _)) => {
-                // The answer will carry the acknowledgement.
-                let _ = sockopt::set_tcp_quickack(socket, false);
-                Ok(read)
-            }
+            Ok((read, _)) => Ok(read),
             Err(Errno::AGAIN | Errno::INTR) => Ok(0),
             Err(errno) => Err(Cut::from_errno(Side::Client, errno)),
         }

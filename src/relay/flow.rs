@@ -117,6 +117,7 @@ impl Pair {
                 Ok((read, _)) => {
                     self.ledger.touch(core.now);
                     self.note_read(from, read, room);
+                    self.acknowledge_first(from);
                     return Ok(Some(read));
                 }
                 Err(Errno::AGAIN) => self.flows[from].readable = false,
@@ -181,6 +182,7 @@ impl Pair {
         self.ledger.touch(core.now);
         self.ledger.note_first_byte(from);
         self.note_read(from, read, core.scratch.len());
+        self.acknowledge_first(from);
         if let Some(tap) = &mut self.tap {
             tap.block(from, &core.scratch[..read]);
         }

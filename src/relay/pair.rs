@@ -46,6 +46,9 @@ pub(super) struct End {
     failed: bool,
     /// TCP_NODELAY is to be set before the next write.
     delays: Cell<bool>,
+    /// It was connected in the mode in which what is sent carries the
+    /// acknowledgements, and nothing came from it yet.
+    saves_acks: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -181,11 +184,13 @@ impl Pair {
         Ok(socket)
     }
 
-    /// Nothing waits in the back end's socket for what was sent before. The
-    /// first `length` bytes never would where they are one segment, and for
-    /// many connections they are all; then the option is set only before what
-    /// comes next.
-    pub(super) fn send_without_delay(&mut self, length: usize) {
+    /// The first `length` bytes go to the back end as soon as it is connected.
+    ///
+    /// Nothing is to wait in its socket for what was sent before. These bytes
+    /// never would where they are one segment, and for many connections they
+    /// are all; then TCP_NODELAY is set only before what comes next.
+    pub(super) fn expect_first(&mut self, length: usize) {
+        self.ends[Side::Backend].saves_acks = length > 0;
         self.ends[Side::Backend].delays.set(true);
         if !(1..=ONE_SEGMENT).contains(&length) {
             let _ = self.outlet(Side::Client);
@@ -432,6 +437,16 @@ impl Pair {
         if let Ok(client) = self.socket(Side::Client) {
             // Fails only when the client is gone, which an event reports.
             let _ = shutdown(client, Shutdown::Write);
+        }
+    }
+
+    /// Something came from `from`. Unless it was all, a sender that writes in
+    /// pieces may hold the next one back until it hears of the first, and what
+    /// is sent may never carry the word; or what is held back comes behind a
+    /// request that did not ask for it.
+    pub(super) fn acknowledge_first(&mut self, from: Side) {
+        if std::mem::take(&mut self.ends[from].saves_acks) && !self.flows[from].ended {
+            self.acknowledge(from);
         }
     }
 

@@ -12,7 +12,8 @@ use crate::relay::host::{Abandoned, Order, RelayKey};
 use crate::relay::pair::Pair;
 use crate::relay::side::Side;
 
-const NOBODY: RelayKey = RelayKey {
+/// The first connection of an engine.
+const FIRST: RelayKey = RelayKey {
     index: 0,
     generation: 0,
 };
@@ -240,16 +241,47 @@ fn nodelay_is_set_at_once_unless_the_first_bytes_are_one_segment() {
     let backend = Backend::new();
     let (mut engine, ..) = build(Script::to(backend.address));
     let client = TcpStream::connect(backend.address).unwrap();
-    let mut pair = Pair::new(NOBODY, client.into(), Instant::now());
+    let mut pair = Pair::new(FIRST, client.into(), Instant::now());
     let nodelay = |pair: &Pair| sockopt::tcp_nodelay(pair.socket(Side::Backend).unwrap());
 
     for (first, at_once) in [(0, true), (1, false), (536, false), (537, true)] {
         let stream = TcpStream::connect(backend.address).unwrap();
         pair.set_backend(Some(stream.into()), &mut engine.core);
-        pair.send_without_delay(first);
+        pair.expect_first(first);
         assert_eq!(nodelay(&pair), Ok(at_once), "{first} bytes");
 
         pair.outlet(Side::Client).unwrap();
         assert_eq!(nodelay(&pair), Ok(true), "before what follows");
     }
+}
+
+#[test]
+fn first_bytes_end_the_handshake_and_what_answers_them_is_acknowledged_at_once() {
+    let backend = Backend::new();
+    let (mut engine, address, _) = build(Script::to(backend.address));
+    let mut client = with_deadline(TcpStream::connect(address).unwrap());
+    client.write_all(b"question").unwrap();
+    let mut turn_until = |goal: &dyn Fn(bool) -> bool| {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            engine.turn(Some(Duration::from_millis(10))).unwrap();
+            let relay = engine.relays.get_mut(FIRST);
+            let socket = relay.as_ref().map(|relay| relay.pair.socket(Side::Backend));
+            if let Some(Ok(socket)) = socket
+                && goal(sockopt::tcp_quickack(socket).unwrap())
+            {
+                return;
+            }
+            assert!(Instant::now() < deadline);
+        }
+    };
+
+    turn_until(&|at_once| !at_once);
+    let mut served = backend.accept();
+    let mut question = [0; 8];
+    served.read_exact(&mut question).unwrap();
+    served.write_all(b"half an answer").unwrap();
+    turn_until(&|at_once| at_once);
+
+    assert_eq!(&question, b"question");
 }
