@@ -148,7 +148,7 @@ impl<H: Host> Engine<H> {
         let gives_back = keeps_backend && exchange.gives_back() && !stops;
         let goes_on = keeps_client && keeps_backend;
         let whole = exchange.is_sent(pair) && !exchange.holds_input();
-        let quiet = whole && pair.is_quiet(Side::Client);
+        let quiet = !keeps_client && whole && pair.is_quiet(Side::Client);
         if !goes_on || gives_back && !exchange.holds_input() {
             let by_client = gives_back || !exchange.session.request().persistent;
             let ended = match by_client {
