@@ -8,7 +8,7 @@ use rustix::net::sockopt;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use crate::cases::Trees;
-use crate::harness::{Process, Setup, eventually};
+use crate::harness::{Backend, Process, Setup, eventually};
 
 /// Copies of the TCP sockets of a process; `None`, with the reason printed,
 /// where the machine does not let one process look into another.
@@ -57,6 +57,29 @@ fn both_sockets_of_a_connection_are_without_delay_and_kept_alive() {
         assert!(sockopt::tcp_nodelay(socket).unwrap(), "{end}");
         assert!(sockopt::socket_keepalive(socket).unwrap(), "{end}");
     }
+}
+
+/// Section 5 (decided), also where the option is set only before it matters: at
+/// the second message to a back end.
+#[test]
+fn second_message_to_a_back_end_is_without_delay() {
+    let server = Backend::echo();
+    let proxy = Setup::new("")
+        .backend("maple", server.server(), "")
+        .flags(["-w", "1"])
+        .start();
+    let mut client = proxy.connect();
+    client.assert_echo("one");
+    client.assert_echo("two");
+
+    let Some(sockets) = tcp_sockets(proxy.process()) else {
+        return;
+    };
+
+    let socket = sockets
+        .iter()
+        .find(|socket| peer(socket) == Some(server.address()));
+    assert!(sockopt::tcp_nodelay(socket.expect("a connection")).unwrap());
 }
 
 /// 2.6 (decided): each worker has a listening socket of its own, and `-w` says

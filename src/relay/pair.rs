@@ -34,8 +34,9 @@ use crate::relay::splice::Pipe;
 use crate::relay::tap::Tap;
 use crate::relay::web::{LinkOwner, Loose};
 
-/// So many bytes fit into one segment of any path.
-const ONE_SEGMENT: usize = 536;
+/// So many bytes fit into one segment of any path with packets of 576 bytes or
+/// more, whatever options of TCP are in use.
+const ONE_SEGMENT: usize = 496;
 
 /// One socket and how the epoll set knows it.
 #[derive(Default)]
@@ -401,12 +402,12 @@ impl Pair {
         self.ledger.count(from, bytes);
     }
 
-    /// Notes that `from` sends nothing more after what was read.
     /// Payload bytes that were written, both ways.
     pub(super) fn moved(&self) -> u64 {
         Side::BOTH.map(|side| self.flows[side].moved).iter().sum()
     }
 
+    /// Notes that `from` sends nothing more after what was read.
     pub(super) fn note_end(&mut self, from: Side) {
         self.flows[from].ended = true;
         self.flows[from].readable = false;
@@ -442,8 +443,8 @@ impl Pair {
 
     /// Something came from `from`. Unless it was all, a sender that writes in
     /// pieces may hold the next one back until it hears of the first, and what
-    /// is sent may never carry the word; or what is held back comes behind a
-    /// request that did not ask for it.
+    /// is sent may never carry the word; or what is held back arrives
+    /// behind a request that did not ask for it and is taken for its reply.
     pub(super) fn acknowledge_first(&mut self, from: Side) {
         if std::mem::take(&mut self.ends[from].saves_acks) && !self.flows[from].ended {
             self.acknowledge(from);

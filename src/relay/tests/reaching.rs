@@ -244,7 +244,7 @@ fn nodelay_is_set_at_once_unless_the_first_bytes_are_one_segment() {
     let mut pair = Pair::new(FIRST, client.into(), Instant::now());
     let nodelay = |pair: &Pair| sockopt::tcp_nodelay(pair.socket(Side::Backend).unwrap());
 
-    for (first, at_once) in [(0, true), (1, false), (536, false), (537, true)] {
+    for (first, at_once) in [(0, true), (1, false), (496, false), (497, true)] {
         let stream = TcpStream::connect(backend.address).unwrap();
         pair.set_backend(Some(stream.into()), &mut engine.core);
         pair.expect_first(first);
@@ -256,7 +256,7 @@ fn nodelay_is_set_at_once_unless_the_first_bytes_are_one_segment() {
 }
 
 #[test]
-fn first_bytes_end_the_handshake_and_what_answers_them_is_acknowledged_at_once() {
+fn connect_with_bytes_at_hand_saves_acknowledgements_until_they_are_answered() {
     let backend = Backend::new();
     let (mut engine, address, _) = build(Script::to(backend.address));
     let mut client = with_deadline(TcpStream::connect(address).unwrap());

@@ -6,6 +6,8 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt;
+
 use super::rig::*;
 use crate::base::id::BackendId;
 use crate::base::outcome::{Ended, Manner};
@@ -610,6 +612,32 @@ fn idle_connection_that_spoke_or_ended_serves_nobody() {
         expect(&mut server, GET);
         server.write_all(OK).unwrap();
         expect(&mut second, OK);
+    }
+}
+
+#[test]
+fn connection_that_is_shared_sends_without_delay() {
+    let backend = Backend::new();
+    let (mut engine, address, _) = build(pooled(&[&backend]));
+    let mut client = with_deadline(TcpStream::connect(address).unwrap());
+    client.write_all(GET).unwrap();
+    let mut served = None;
+    let deadline = Instant::now() + DEADLINE;
+
+    // What is given back shows up as an idle connection of the pool.
+    while engine.pool.sockets().is_empty() {
+        engine.turn(Some(Duration::from_millis(10))).unwrap();
+        if served.is_none() && engine.core.links.len() > 0 {
+            let mut server = backend.accept();
+            expect(&mut server, GET);
+            server.write_all(OK).unwrap();
+            served = Some(server);
+        }
+        assert!(Instant::now() < deadline);
+    }
+
+    for socket in engine.pool.sockets() {
+        assert!(sockopt::tcp_nodelay(socket).unwrap());
     }
 }
 

@@ -1,8 +1,9 @@
 //! Connections to back ends that no client needs now, kept for the next one.
 //!
 //! Only connections between two exchanges get here, with nothing unsent; that
-//! nothing is unread is looked at when one is lent. They stay in the epoll set under their link: one that has an
-//! event here, be it bytes or its end, is closed.
+//! nothing is unread is looked at when one is lent. They stay in the epoll set
+//! under their link: one that has an event here, be it bytes or its end, is
+//! closed.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -38,6 +39,13 @@ impl Pool {
     /// When [`Engine::sweep_pool`] has something to do at the earliest.
     pub(in crate::relay) fn next_due(&self) -> Option<Instant> {
         self.due
+    }
+
+    /// The sockets of all of them.
+    #[cfg(test)]
+    pub(in crate::relay) fn sockets(&self) -> Vec<&std::os::fd::OwnedFd> {
+        let idle = self.idle.values().flatten();
+        idle.map(|idle| &idle.loose.socket).collect()
     }
 }
 
