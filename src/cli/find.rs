@@ -13,7 +13,7 @@ use crate::base::limits::Limits;
 use crate::cli::exit::causes;
 use crate::control::client::{RunningDaemon, running_daemons};
 use crate::control::rundir::RunDir;
-use crate::status::owner::{Liveness, process_start};
+use crate::status::owner::{Liveness, Processes, process_start};
 use crate::status::read::{OpenError, StatusReader, list};
 use crate::status::snapshot::ServiceSnapshot;
 
@@ -117,9 +117,10 @@ pub(super) fn survey(
     run_dir: &RunDir,
     limits: &Limits,
 ) -> Survey {
+    let mut processes = Processes::default();
     let objects: Vec<Object> = expected
         .iter()
-        .map(|service| object(service.key, limits.record))
+        .map(|service| object(service.key, limits.record, &mut processes))
         .collect();
     let mut daemons = daemons_of(&objects);
     if has_unknown_socket(run_dir, &daemons) {
@@ -141,12 +142,12 @@ fn has_unknown_socket(run_dir: &RunDir, known: &BTreeMap<u32, Daemon>) -> bool {
     sockets.iter().any(|(pid, _)| !known.contains_key(pid))
 }
 
-fn object(key: u32, record_limit: Duration) -> Object {
+fn object(key: u32, record_limit: Duration, processes: &mut Processes) -> Object {
     match StatusReader::open(key) {
         Ok(None) => Object::Nothing,
         Ok(Some(reader)) => match reader.snapshot(record_limit) {
             Ok(snapshot) => Object::Segment {
-                liveness: Liveness::of(&snapshot.header),
+                liveness: processes.liveness(&snapshot.header),
                 snapshot: Box::new(snapshot),
             },
             Err(error) => Object::Unreadable(format!(

@@ -7,6 +7,7 @@
 //!
 //! Source: decided (14.4).
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -29,10 +30,28 @@ pub enum Liveness {
 impl Liveness {
     /// Looks for the process that `header` names.
     pub fn of(header: &SegmentHeader) -> Self {
-        match process_start(header.pid) {
+        Self::by(header, process_start(header.pid))
+    }
+
+    /// By the start of the process that has the pid now.
+    fn by(header: &SegmentHeader, start: Option<u64>) -> Self {
+        match start {
             Some(start) if start == header.process_start => Self::Live,
             _ => Self::LeftOver,
         }
+    }
+}
+
+/// The processes behind many segments, each looked for once.
+#[derive(Debug, Default)]
+pub struct Processes(BTreeMap<u32, Option<u64>>);
+
+impl Processes {
+    /// Looks for the process that `header` names, unless that was done before.
+    pub fn liveness(&mut self, header: &SegmentHeader) -> Liveness {
+        let pid = header.pid;
+        let start = self.0.entry(pid).or_insert_with(|| process_start(pid));
+        Liveness::by(header, *start)
     }
 }
 

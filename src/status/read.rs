@@ -12,20 +12,26 @@
 //! for loads from a mapping. Even a kernel that copied byte by byte would do no
 //! harm: fields are judged by the sequence number, and a number put together
 //! from two of them is not met a second time, since numbers only grow.
+//!
+//! At first all records are taken together in this way, which is three system
+//! calls for a segment; one that was being written then is taken by itself.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{Ordering, fence};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
 use super::decode;
-use super::layout::{BACKENDS_AT, HEADER_SIZE, MAX_BACKENDS, RECORD_SIZE, SERVICE_AT};
+use super::layout::{HEADER_SIZE, MAX_BACKENDS};
 use super::map::{self, AtName, object_name};
-use super::snapshot::{Record, SegmentHeader, ServiceSnapshot};
+use super::snapshot::{SegmentHeader, ServiceSnapshot};
+
+mod records;
+
+use records::{Copies, Source, read, read_record, record_at};
 
 /// Tries without a pause for a record that is being written.
 const QUICK_TRIES: u32 = 1000;
@@ -190,34 +196,6 @@ pub fn list() -> io::Result<Vec<u32>> {
     map::keys()
 }
 
-/// Where bytes of a segment come from.
-trait Source {
-    fn size(&self) -> io::Result<u64>;
-    fn fill(&self, bytes: &mut [u8], offset: usize) -> io::Result<()>;
-}
-
-impl Source for File {
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
-    }
-
-    fn fill(&self, bytes: &mut [u8], offset: usize) -> io::Result<()> {
-        self.read_exact_at(bytes, offset as u64)
-    }
-}
-
-impl Source for [u8] {
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.len() as u64)
-    }
-
-    fn fill(&self, bytes: &mut [u8], offset: usize) -> io::Result<()> {
-        let found = self.get(offset..offset.saturating_add(bytes.len()));
-        bytes.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-}
-
 fn await_creation(file: &File) {
     for _ in 0..CREATION_TRIES {
         let mut magic = [0; 8];
@@ -235,10 +213,14 @@ fn read_all(
     until: Instant,
 ) -> Result<ServiceSnapshot, ReadError> {
     let (header, count) = read_header(source)?;
-    let record = |offset| read_record(source, offset, quick_tries, until);
-    let service = decode::service(&record(SERVICE_AT)?)?;
-    let backends = (0..count)
-        .map(|index| decode::backend(&record(BACKENDS_AT + index * RECORD_SIZE)?))
+    let copies = Copies::read(source, count)?;
+    let record = |index| match copies.record(index) {
+        Some(whole) => Ok(whole),
+        None => read_record(source, record_at(index), quick_tries, until),
+    };
+    let service = decode::service(&record(0)?)?;
+    let backends = (1..=count)
+        .map(|index| decode::backend(&record(index)?))
         .collect::<Result<_, _>>()?;
     Ok(ServiceSnapshot {
         header,
@@ -263,44 +245,6 @@ fn read_header(source: &(impl Source + ?Sized)) -> Result<(SegmentHeader, usize)
         return Err(ReadError::WrongCount { count, size });
     }
     Ok((header, count))
-}
-
-fn read_record(
-    source: &(impl Source + ?Sized),
-    offset: usize,
-    quick_tries: u32,
-    until: Instant,
-) -> Result<Record<[u8; RECORD_SIZE]>, ReadError> {
-    let mut tries = 0;
-    loop {
-        let before = u64::from_ne_bytes(read(source, offset)?);
-        fence(Ordering::Acquire);
-        let value = read(source, offset)?;
-        fence(Ordering::Acquire);
-        let after = u64::from_ne_bytes(read(source, offset)?);
-        let torn = before != after || before % 2 == 1;
-        tries += 1;
-        if !torn || (tries >= quick_tries && Instant::now() >= until) {
-            return Ok(Record { value, torn });
-        }
-        if tries >= quick_tries {
-            thread::sleep(PAUSE);
-        }
-    }
-}
-
-fn read<const N: usize>(
-    source: &(impl Source + ?Sized),
-    offset: usize,
-) -> Result<[u8; N], ReadError> {
-    let mut bytes = [0; N];
-    match source.fill(&mut bytes, offset) {
-        Ok(()) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(ReadError::Truncated {
-            size: source.size().map_err(ReadError::System)?,
-        }),
-        Err(error) => Err(ReadError::System(error)),
-    }
 }
 
 #[cfg(test)]

@@ -49,6 +49,26 @@ fn own_process_is_live() {
 }
 
 #[test]
+fn process_behind_many_segments_is_looked_for_once() {
+    let mut child = std::process::Command::new("cat")
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut header = header(1);
+    header.pid = child.id();
+    header.process_start = process_start(child.id()).unwrap();
+    let mut processes = Processes::default();
+    assert_eq!(processes.liveness(&header), Liveness::Live);
+
+    // Its end would show in a second look.
+    drop(child.stdin.take());
+    child.wait().unwrap();
+
+    assert_eq!(processes.liveness(&header), Liveness::Live);
+    assert_eq!(Liveness::of(&header), Liveness::LeftOver);
+}
+
+#[test]
 fn process_that_has_ended_does_not_count() {
     let fields: Vec<_> = (4..=30).map(|field| field.to_string()).collect();
 

@@ -1,5 +1,5 @@
 use std::net::Ipv6Addr;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 
@@ -80,6 +80,35 @@ fn addresses_of_both_families_come_back() {
         let snapshot = open(key).snapshot(LIMIT).unwrap();
 
         assert_eq!(snapshot.service.value.0.bind, bind);
+    }
+}
+
+/// Bytes that are read by so many calls.
+struct Counted(Vec<u8>, std::cell::Cell<usize>);
+
+impl Source for Counted {
+    fn size(&self) -> io::Result<u64> {
+        self.0.as_slice().size()
+    }
+
+    fn fill(&self, bytes: &mut [u8], offset: usize) -> io::Result<()> {
+        self.1.set(self.1.get() + 1);
+        self.0.as_slice().fill(bytes, offset)
+    }
+}
+
+#[test]
+fn segment_at_rest_takes_as_many_calls_whatever_it_holds() {
+    let names: Vec<String> = (0..100).map(|number| format!("b{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for names in [&names[..1], &names] {
+        let (key, _writer) = segment(names);
+        let counted = Counted(bytes_of(key), Default::default());
+
+        let snapshot = read_all(&counted, QUICK_TRIES, Instant::now() + LIMIT).unwrap();
+
+        assert_eq!(snapshot.backends.len(), names.len());
+        assert_eq!(counted.1.get(), 4);
     }
 }
 
