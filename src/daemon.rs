@@ -39,6 +39,7 @@ mod logs;
 mod orders;
 mod places;
 mod programs;
+mod publish;
 mod reload;
 mod segment;
 

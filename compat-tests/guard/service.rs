@@ -109,6 +109,7 @@ fn shared(runtime: tokio::runtime::Handle) -> Shared {
         verbose: false,
         records: Default::default(),
         seed: 1,
+        publisher: Arc::default(),
         machine: Arc::new(Machine {
             host: "balancer".to_owned(),
             process: std::process::id(),

@@ -3,6 +3,7 @@
 //! Nothing here decides anything, opens anything or knows another room.
 
 pub mod calendar;
+pub mod change;
 pub mod clock;
 pub mod endpoint;
 pub mod event;

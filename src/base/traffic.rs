@@ -1,8 +1,11 @@
 //! Counters of what passes for one back end, of connections that are still
 //! running as well.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use crate::base::change::ChangeMark;
 
 /// What one worker has moved for one back end. Only that worker adds, so an
 /// addition is a load and a store; anyone may read.
@@ -18,24 +21,42 @@ pub struct Traffic {
     replies: [AtomicU64; 5],
     first_byte_microseconds: AtomicU64,
     reused: AtomicU64,
+    mark: Option<Arc<ChangeMark>>,
 }
 
 /// All adding is only for the worker that owns this.
 impl Traffic {
+    /// Counters of nothing yet; what is added marks the service that `mark`
+    /// belongs to.
+    pub fn marking(mark: Arc<ChangeMark>) -> Self {
+        Self {
+            mark: Some(mark),
+            ..Self::default()
+        }
+    }
+
+    fn add(&self, counter: &AtomicU64, amount: u64) {
+        let sum = counter.load(Ordering::Relaxed).wrapping_add(amount);
+        counter.store(sum, Ordering::Relaxed);
+        if let Some(mark) = &self.mark {
+            mark.set();
+        }
+    }
+
     /// Adds bytes written to a client.
     pub fn add_to_client(&self, bytes: u64) {
-        add(&self.to_client, bytes);
+        self.add(&self.to_client, bytes);
     }
 
     /// Adds bytes written to a back end.
     pub fn add_to_backend(&self, bytes: u64) {
-        add(&self.to_backend, bytes);
+        self.add(&self.to_backend, bytes);
     }
 
     /// Counts a request that is sent to the back end; one that is sent again
     /// counts again.
     pub fn count_request(&self) {
-        add(&self.requests, 1);
+        self.add(&self.requests, 1);
     }
 
     /// Counts a reply of the back end by the class of its code. A code outside
@@ -49,18 +70,18 @@ impl Traffic {
             400..=499 => client,
             _ => server,
         };
-        add(class, 1);
+        self.add(class, 1);
     }
 
     /// Adds the time from a request to the first byte of its reply.
     pub fn add_first_byte(&self, time: Duration) {
         let microseconds = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        add(&self.first_byte_microseconds, microseconds);
+        self.add(&self.first_byte_microseconds, microseconds);
     }
 
     /// Counts an idle connection that was taken for another request.
     pub fn count_reused(&self) {
-        add(&self.reused, 1);
+        self.add(&self.reused, 1);
     }
 
     /// Bytes written to clients so far.
@@ -95,11 +116,6 @@ impl Traffic {
     pub fn reused(&self) -> u64 {
         self.reused.load(Ordering::Relaxed)
     }
-}
-
-fn add(counter: &AtomicU64, amount: u64) {
-    let sum = counter.load(Ordering::Relaxed).wrapping_add(amount);
-    counter.store(sum, Ordering::Relaxed);
 }
 
 #[cfg(test)]

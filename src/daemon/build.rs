@@ -5,14 +5,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
 
 use super::programs::{self, Outside};
-use super::{Listeners, Options, RunError, segment};
+use super::{Listeners, Options, RunError, publish, segment};
 use crate::base::clock::Clock;
 use crate::base::event::EventSink;
 use crate::base::moment::Moment;
@@ -28,13 +26,8 @@ use crate::service::revival::{Prober, revive};
 use crate::service::running::{RunningService, ServicePrograms, Shared};
 use crate::service::table::BackendTable;
 use crate::service::worker::{Report, Start, Worker};
-use crate::status::owner;
 use crate::telemetry::blocks::BlockLogs;
 use crate::telemetry::log::{Log, LogSettings};
-
-/// How often the numbers in shared memory are renewed: at least every 200 ms
-/// (14.3), with room for a tick that comes late.
-const PUBLISH_INTERVAL: Duration = Duration::from_millis(150);
 
 /// A worker's runtime holds four descriptors (epoll set and its copy, eventfd,
 /// signals), its engine three (epoll set and its copy, eventfd).
@@ -101,6 +94,7 @@ pub(super) fn shared(
             runtime::Handle::current(),
         )),
         sink,
+        publisher: Default::default(),
         taps: logs.clone().map(|logs| logs as Arc<dyn Taps>),
         workers: options.workers,
         verbose: options.verbose,
@@ -186,17 +180,6 @@ pub(super) fn begin_upkeep(services: &[Arc<RunningService>], shared: &Shared) {
     for service in services {
         tokio::task::spawn_local(revive(Arc::clone(service.table()), Rc::clone(&prober)));
     }
-    tokio::task::spawn_local(publish(services.to_vec()));
-}
-
-async fn publish(services: Vec<Arc<RunningService>>) {
-    let mut ticks = tokio::time::interval(PUBLISH_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let heartbeat = owner::boottime_seconds();
-        services
-            .iter()
-            .for_each(|service| service.publish(heartbeat));
-    }
+    let publisher = Arc::clone(&shared.publisher);
+    tokio::task::spawn_local(publish::publish(services.to_vec(), publisher));
 }

@@ -38,6 +38,7 @@ async fn reread(services: Vec<Arc<RunningService>>, sink: Arc<dyn EventSink>, as
             let (service, heard) = (Arc::clone(service), Arc::clone(&sink));
             let reading = spawn_blocking(move || {
                 service.access().reread(service.named(), &*heard);
+                service.mark();
             });
             if reading.await.is_err() {
                 let what = "access lists were not read again";

@@ -302,6 +302,7 @@ pub struct ServicePermit(Rc<ServiceAtWorker>);
 impl ServicePermit {
     /// Takes over a place that [`Gate::take`] has given.
     pub fn of_taken(service: Rc<ServiceAtWorker>) -> Self {
+        service.running.mark();
         Self(service)
     }
 
@@ -314,6 +315,7 @@ impl ServicePermit {
 impl Drop for ServicePermit {
     fn drop(&mut self) {
         self.0.running.gate().give_back();
+        self.0.running.mark();
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::base::change::{ChangeMark, Sleeper};
 use crate::base::event::{Event, EventSink, InService, ListSide};
 use crate::base::id::{BackendId, ConnectionCounter};
 use crate::base::limits::Limits;
@@ -34,6 +35,8 @@ pub struct Shared {
     pub resolver: Arc<Resolver>,
     /// Who is told what happens.
     pub sink: Arc<dyn EventSink>,
+    /// Who publishes the services, and may sleep while nothing changes.
+    pub publisher: Arc<Sleeper>,
     /// Who gives taps for logs of traffic, if there are any.
     pub taps: Option<Arc<dyn Taps>>,
     /// How many workers there are.
@@ -125,6 +128,9 @@ pub struct RunningService {
     web: Option<Web>,
     /// Whether each back end has no limit of connections.
     unlimited: Vec<bool>,
+    mark: Arc<ChangeMark>,
+    /// Whether it was marked when it was published last; the publisher's own.
+    settling: AtomicBool,
 }
 
 /// The external programs of a service.
@@ -164,11 +170,12 @@ impl RunningService {
         segment: SegmentWriter,
         programs: impl FnOnce(&Arc<BackendTable>) -> ServicePrograms,
     ) -> Self {
+        let mark = Arc::new(ChangeMark::new(Arc::clone(&shared.publisher)));
         let backends = config.backends.iter().map(|backend| BackendFacts {
             name: backend.name.clone(),
             verbose: backend.verbosity || shared.verbose,
             traffic: (0..shared.workers)
-                .map(|_| Arc::new(Traffic::default()))
+                .map(|_| Arc::new(Traffic::marking(Arc::clone(&mark))))
                 .collect(),
         });
         let taps = shared.taps.as_ref();
@@ -180,7 +187,8 @@ impl RunningService {
             segment,
             Arc::clone(&shared.sink),
         )
-        .with_taps(taps.clone());
+        .with_taps(taps.clone())
+        .with_mark(Arc::clone(&mark));
         let table = Arc::new(table);
         let programs = programs(&table);
         let idle = config
@@ -209,6 +217,8 @@ impl RunningService {
                 .iter()
                 .map(|backend| backend.max_connections.get().is_none())
                 .collect(),
+            mark,
+            settling: AtomicBool::new(true),
         }
     }
 
@@ -295,6 +305,39 @@ impl RunningService {
             service: self.named(),
             cut: self.sum(|counts| &counts.cut),
         });
+    }
+
+    /// Something that is published has changed.
+    pub fn mark(&self) {
+        self.mark.set();
+    }
+
+    /// Whether something changed that was not published yet.
+    pub fn is_marked(&self) -> bool {
+        self.mark.is_set()
+    }
+
+    /// Writes its numbers into shared memory if they may have changed; whether
+    /// that was so. For the one publisher only.
+    ///
+    /// Programs and logs of traffic lose things at any moment, and mark nothing.
+    pub fn publish_changes(&self, heartbeat: u64) -> bool {
+        let marked = self.mark.take() || self.loses();
+        // A round later, for what was on its way while the mark was taken.
+        let changed = self.settling.swap(marked, Ordering::Relaxed) || marked;
+        if changed {
+            self.publish(heartbeat);
+        }
+        changed
+    }
+
+    fn loses(&self) -> bool {
+        let programs = &self.programs;
+        let residents = &programs.residents;
+        self.taps.is_some()
+            || programs.hooks.is_some()
+            || residents.handler.is_some()
+            || residents.events.is_some()
     }
 
     /// Step 10: writes its numbers into shared memory.

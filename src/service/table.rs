@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use crate::base::change::ChangeMark;
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::event::{AtBackend, Event, EventSink};
 use crate::base::id::BackendId;
@@ -76,6 +77,7 @@ pub struct BackendTable {
     down: Box<[AtomicBool]>,
     sink: Arc<dyn EventSink>,
     taps: Option<Arc<dyn ServiceTaps>>,
+    mark: Arc<ChangeMark>,
     revival: Notify,
 }
 
@@ -107,6 +109,7 @@ impl BackendTable {
             }),
             sink,
             taps: None,
+            mark: Arc::default(),
             revival: Notify::new(),
         }
     }
@@ -117,8 +120,22 @@ impl BackendTable {
         self
     }
 
+    /// Marks what is to be published with `mark`.
+    pub fn with_mark(mut self, mark: Arc<ChangeMark>) -> Self {
+        self.mark = mark;
+        self
+    }
+
+    /// For looking.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For changing something that is published.
+    fn change(&self) -> MutexGuard<'_, State> {
+        let state = self.lock();
+        self.mark.set();
+        state
     }
 
     /// How many back ends there are.
@@ -161,7 +178,7 @@ impl BackendTable {
         client: IpAddr,
         tried: &Tried,
     ) -> Option<(BackendSlot, Target)> {
-        let mut state = self.lock();
+        let mut state = self.change();
         let ticket = state.pool.dispatch(client, tried)?;
         let target = state.targets[ticket.backend().index()].clone();
         drop(state);
@@ -186,7 +203,7 @@ impl BackendTable {
         backend: BackendId,
         tried: &Tried,
     ) -> Option<(BackendSlot, Target)> {
-        let mut state = self.lock();
+        let mut state = self.change();
         let ticket = state.pool.dispatch_to(backend, tried)?;
         let target = state.targets[backend.index()].clone();
         drop(state);
@@ -222,7 +239,7 @@ impl BackendTable {
 
     fn connect_failed(&self, ticket: Ticket, failure: ConnectFailure) {
         let backend = ticket.backend();
-        let mut state = self.lock();
+        let mut state = self.change();
         let change = state.pool.connect_failed(ticket, failure, Moment::now());
         self.changed(&mut state, backend, change);
     }
@@ -242,7 +259,7 @@ impl BackendTable {
 
     /// An operator sets the state of a back end; gives what it was and is.
     pub fn tell_state(&self, backend: BackendId, to: ShownState) -> StateChange {
-        let mut state = self.lock();
+        let mut state = self.change();
         let change = state.pool.tell(backend, to, Moment::now());
         self.changed(&mut state, backend, Some(change));
         change
@@ -250,7 +267,7 @@ impl BackendTable {
 
     /// An operator gives a back end another address; gives the old one.
     pub fn tell_server(&self, backend: BackendId, server: &Endpoint) -> Endpoint {
-        let mut state = self.lock();
+        let mut state = self.change();
         let old = state.pool.set_server(backend, server.clone());
         state.targets[backend.index()] = server.into();
         if let Some(segment) = &mut state.segment {
@@ -281,6 +298,7 @@ impl BackendTable {
     pub fn start_probe(&self) -> Option<(ProbeTicket, Target)> {
         let mut state = self.lock();
         let (ticket, change) = state.pool.start_probe(Moment::now())?;
+        self.mark.set();
         let backend = ticket.backend();
         let target = state.targets[backend.index()].clone();
         self.changed(&mut state, backend, change);
@@ -290,7 +308,7 @@ impl BackendTable {
     /// Takes the result of a probe.
     pub fn probe_ended(&self, ticket: ProbeTicket, result: Result<(), ConnectFailure>) {
         let backend = ticket.backend();
-        let mut state = self.lock();
+        let mut state = self.change();
         self.sink.emit(&Event::Probed {
             backend: self.at(backend),
             result,
@@ -309,6 +327,13 @@ impl BackendTable {
         }
         for index in 0..self.backends.len() {
             self.write_backend(&mut state, BackendId(index as u32));
+        }
+    }
+
+    /// Gives a sign of life: CLOCK_BOOTTIME in whole seconds.
+    pub fn heartbeat(&self, boottime_secs: u64) {
+        if let Some(segment) = &self.lock().segment {
+            segment.heartbeat(boottime_secs);
         }
     }
 

@@ -136,6 +136,7 @@ pub(super) fn shared(sink: Arc<dyn EventSink>, limits: Limits, runtime: &Handle)
     Arc::new(Shared {
         limits,
         connections: Default::default(),
+        publisher: Arc::default(),
         machine: Arc::new(Machine {
             host: "balancer".to_owned(),
             process: 1,

@@ -124,7 +124,7 @@ pub(super) fn open_for_writing(key: u32) -> File {
 }
 
 /// The bytes of the segment of `key`.
-pub(super) fn bytes_of(key: u32) -> Vec<u8> {
+pub(crate) fn bytes_of(key: u32) -> Vec<u8> {
     let bytes = std::fs::read(format!("/dev/shm{}", object_name(key))).unwrap();
     assert!(bytes.len() >= segment_size(0));
     bytes

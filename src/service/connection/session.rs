@@ -44,7 +44,9 @@ pub(super) struct KnownAddresses {
 }
 
 impl ServiceAtWorker {
+    /// The counters of this worker, to add to.
     pub(super) fn counts(&self) -> &Counts {
+        self.running.mark();
         self.running.counts(self.worker)
     }
 

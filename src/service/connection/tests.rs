@@ -5,12 +5,12 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::base::limits::Limits;
 use crate::base::outcome::Manner;
-use crate::base::state::Reason;
+use crate::base::state::{Reason, ShownState};
 use crate::policy::testing::{BIRCH, CEDAR, MAPLE, REFUSED};
 use crate::relay::host::{Order, RelayKey};
 use crate::service::running::ServicePrograms;
 use crate::service::testing::{Diary, NAMES, by_order, numbers_of, service_numbers_of, shared};
-use crate::status::testing::segment;
+use crate::status::testing::{bytes_of, segment};
 
 use super::*;
 
@@ -296,4 +296,58 @@ fn full_service_is_reported_when_its_limit_is_reached_and_its_listener_woken_by_
     assert_eq!(rig.engine.taken()[0], Order::Resume(SHOP));
     assert!(rig.host.take_place(SHOP));
     rig.host.return_place(SHOP);
+}
+
+#[test]
+fn service_is_published_when_something_happened_and_once_more() {
+    let mut rig = Rig::new("");
+    let quiet = |rig: &Rig| {
+        while rig.service.publish_changes(1) {}
+        assert!(!rig.service.is_marked());
+    };
+    quiet(&rig);
+
+    let mut session = rig.client();
+    assert!(rig.service.publish_changes(1) && rig.service.publish_changes(1));
+    assert!(!rig.service.publish_changes(1));
+
+    type Step = fn(&mut Rig, &mut Session);
+    let steps: [(&str, Step); 4] = [
+        ("chosen", |rig, session| {
+            assert!(matches!(rig.next(session), Next::Connect(_)));
+        }),
+        ("failed", |rig, session| {
+            rig.host.connect_failed(session, refused());
+        }),
+        ("told", |rig, _| {
+            rig.service.table().tell_state(CEDAR, ShownState::Down);
+        }),
+        ("moved", |rig, _| {
+            rig.service.table().traffic(BIRCH, 0).add_to_client(7);
+        }),
+    ];
+    for (what, step) in steps {
+        step(&mut rig, &mut session);
+        assert!(rig.service.is_marked(), "{what}");
+        quiet(&rig);
+    }
+    assert_eq!(
+        numbers_of(rig.key, BIRCH.index()).unwrap().bytes_to_client,
+        7
+    );
+    drop(session);
+    assert!(rig.service.is_marked());
+    quiet(&rig);
+    assert_eq!(service_numbers_of(rig.key).active, 0);
+}
+
+#[test]
+fn quiet_service_of_which_nothing_changed_is_not_written() {
+    let rig = Rig::new("");
+    while rig.service.publish_changes(1) {}
+    let before = bytes_of(rig.key);
+
+    assert!(!rig.service.publish_changes(2));
+
+    assert_eq!(bytes_of(rig.key), before);
 }

@@ -41,7 +41,7 @@ impl BackendSlot {
     pub fn connected(&mut self) {
         self.step = match std::mem::replace(&mut self.step, SlotStep::Accounted) {
             SlotStep::Reserved(ticket) => {
-                self.table.lock().pool.connected(&ticket);
+                self.table.change().pool.connected(&ticket);
                 SlotStep::Connected(ticket)
             }
             other => other,
@@ -59,7 +59,7 @@ impl BackendSlot {
     /// The attempt was given up without being held against the back end.
     pub fn released(mut self, why: Released) {
         match std::mem::replace(&mut self.step, SlotStep::Accounted) {
-            SlotStep::Reserved(ticket) => self.table.lock().pool.release(ticket, why),
+            SlotStep::Reserved(ticket) => self.table.change().pool.release(ticket, why),
             other => self.step = other,
         }
     }
@@ -67,7 +67,7 @@ impl BackendSlot {
     /// The connection ended and is accounted for.
     pub fn finished(mut self, sample: Sample) {
         match std::mem::replace(&mut self.step, SlotStep::Accounted) {
-            SlotStep::Connected(ticket) => self.table.lock().pool.finish(ticket, sample),
+            SlotStep::Connected(ticket) => self.table.change().pool.finish(ticket, sample),
             other => self.step = other,
         }
     }
@@ -85,12 +85,12 @@ impl Drop for BackendSlot {
         match std::mem::replace(&mut self.step, SlotStep::Accounted) {
             SlotStep::Reserved(ticket) => {
                 self.table
-                    .lock()
+                    .change()
                     .pool
                     .release(ticket, Released::NotHeldAgainst);
             }
             SlotStep::Connected(ticket) => {
-                self.table.lock().pool.finish(ticket, NOTHING_MOVED);
+                self.table.change().pool.finish(ticket, NOTHING_MOVED);
             }
             SlotStep::Accounted => {}
         }

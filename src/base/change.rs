@@ -1,0 +1,162 @@
+//! Marks that say which services have something new to publish, so that the
+//! others cost nothing and a daemon at rest sleeps.
+//!
+//! Whoever changes a number of a service marks it; the one publisher takes the
+//! marks. While the publisher sleeps the first mark wakes it, later ones are a
+//! load each:
+//!
+//! ```text
+//!   worker                              publisher
+//!   number := new        (relaxed)      asleep := true       (seq-cst)
+//!   mark set?            (relaxed)      any mark set?        (seq-cst)
+//!     no: mark := set    (seq-cst)        no: sleep until woken
+//!         asleep? wake   (seq-cst)        yes: asleep := false, publish
+//! ```
+//!
+//! Either the worker sees the sleeper or the sleeper sees the mark. A number
+//! may still be on its way when its mark is found to be set already, so a
+//! service is published once more a round after its last mark.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Whether the publisher sleeps, and what wakes it.
+#[derive(Default)]
+pub struct Sleeper {
+    asleep: AtomicBool,
+    wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Sleeper {
+    /// Says how the publisher is woken, from any thread: without blocking, and
+    /// so that it is remembered when it comes before the publisher waits. Only
+    /// what is said first counts.
+    pub fn wakes_by(&self, wake: impl Fn() + Send + Sync + 'static) {
+        // There is one publisher, so nobody loses by this.
+        let _ = self.wake.set(Box::new(wake));
+    }
+
+    /// The next mark is to wake the publisher. Look at the marks afterwards and
+    /// sleep only if none is set.
+    pub fn lies_down(&self) {
+        self.asleep.store(true, Ordering::SeqCst);
+    }
+
+    /// The publisher looks at the marks by itself again.
+    pub fn gets_up(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Wakes the publisher once for each time that it lay down.
+    fn rouse(&self) {
+        if self.asleep.load(Ordering::SeqCst)
+            && self.asleep.swap(false, Ordering::SeqCst)
+            && let Some(wake) = self.wake.get()
+        {
+            wake();
+        }
+    }
+}
+
+impl fmt::Debug for Sleeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleeper")
+            .field("asleep", &self.asleep)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether something about one service has changed since it was published.
+///
+/// It stands on cache lines of its own: all workers read it for nearly
+/// everything they do, so nothing that is written often may lie beside it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ChangeMark {
+    set: AtomicBool,
+    sleeper: Arc<Sleeper>,
+}
+
+impl ChangeMark {
+    /// The mark of a service that `sleeper` publishes.
+    pub fn new(sleeper: Arc<Sleeper>) -> Self {
+        Self {
+            set: AtomicBool::new(false),
+            sleeper,
+        }
+    }
+
+    /// Something changed. Nearly always this is a load: the mark stays set
+    /// until the next round.
+    pub fn set(&self) {
+        if !self.set.load(Ordering::Relaxed) {
+            self.set.store(true, Ordering::SeqCst);
+            self.sleeper.rouse();
+        }
+    }
+
+    /// Whether something changed that was not taken yet.
+    pub fn is_set(&self) -> bool {
+        self.set.load(Ordering::SeqCst)
+    }
+
+    /// Whether something changed since the last call. For the publisher only.
+    pub fn take(&self) -> bool {
+        self.is_set() && self.set.swap(false, Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    fn counted() -> (Arc<Sleeper>, Arc<AtomicUsize>) {
+        let woken = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&woken);
+        let sleeper = Sleeper::default();
+        sleeper.wakes_by(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        });
+        (Arc::new(sleeper), woken)
+    }
+
+    #[test]
+    fn mark_is_taken_once() {
+        let mark = ChangeMark::default();
+        mark.set();
+        mark.set();
+
+        assert!(mark.take());
+        assert!(!mark.take());
+    }
+
+    #[test]
+    fn first_mark_of_any_service_wakes_who_lies_down_and_later_ones_do_not() {
+        let (sleeper, woken) = counted();
+        let marks = [(); 2].map(|()| ChangeMark::new(Arc::clone(&sleeper)));
+        sleeper.lies_down();
+
+        marks[1].set();
+        marks[0].set();
+        marks[1].set();
+
+        assert_eq!(woken.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn nobody_is_woken_who_is_up() {
+        let (sleeper, woken) = counted();
+        let mark = ChangeMark::new(Arc::clone(&sleeper));
+
+        mark.set();
+        sleeper.lies_down();
+        sleeper.gets_up();
+        mark.take();
+        mark.set();
+
+        assert_eq!(woken.load(Ordering::SeqCst), 0);
+    }
+}
