@@ -51,25 +51,62 @@ impl CalendarTime {
     /// In the form of ctime, without a line end: `Tue Mar  3 09:05:00 2026`.
     pub fn ctime(&self) -> String {
         const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-        const MONTHS: [&str; 12] = [
-            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-        ];
         let day = DAYS.get(usize::from(self.weekday)).unwrap_or(&"???");
-        let month = usize::from(self.month).checked_sub(1);
-        let month = month.and_then(|month| MONTHS.get(month)).unwrap_or(&"???");
-        format!(
-            "{day} {month} {:2} {:02}:{:02}:{:02} {}",
-            self.day, self.hour, self.minute, self.second, self.year
+        format!("{day} {} {}", self.syslog(), self.year)
+    }
+
+    /// The time stamp of a syslog line, `Mar  3 09:05:00` (RFC 3164, 4.1.2).
+    pub fn syslog(self) -> impl fmt::Display {
+        Stamp(self)
+    }
+}
+
+struct Stamp(CalendarTime);
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MONTHS: [&[u8; 3]; 12] = [
+            b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
+            b"Dec",
+        ];
+        let time = self.0;
+        let month = usize::from(time.month).checked_sub(1);
+        let [m, o, n] = *month
+            .and_then(|month| MONTHS.get(month).copied())
+            .unwrap_or(b"???");
+        let [d, a] = digits(time.day);
+        let d = if d == b'0' { b' ' } else { d };
+        let [h, i] = digits(time.hour);
+        let [j, k] = digits(time.minute);
+        let [s, t] = digits(time.second);
+        write_ascii(
+            f,
+            &[m, o, n, b' ', d, a, b' ', h, i, b':', j, k, b':', s, t],
         )
     }
 }
 
-/// `YYYY-MM-DD/hh:mm:ss`.
+/// `YYYY-MM-DD/hh:mm:ss`. By hand: lines of a log carry it by the thousand.
 impl fmt::Display for CalendarTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)?;
-        write!(f, "/{:02}:{:02}:{:02}", self.hour, self.minute, self.second)
+        write!(f, "{:04}", self.year)?;
+        let [m, n] = digits(self.month);
+        let [d, e] = digits(self.day);
+        let [h, i] = digits(self.hour);
+        let [j, k] = digits(self.minute);
+        let [s, t] = digits(self.second);
+        let rest = [b'-', m, n, b'-', d, e, b'/', h, i, b':', j, k, b':', s, t];
+        write_ascii(f, &rest)
     }
+}
+
+/// Two digits of a number below 100.
+fn digits(number: u8) -> [u8; 2] {
+    [b'0' + number / 10 % 10, b'0' + number % 10]
+}
+
+fn write_ascii(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    f.write_str(std::str::from_utf8(bytes).map_err(|_| fmt::Error)?)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! Reads no clock: the moment is always given, in whole seconds since 1970.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 
 use crate::base::calendar::CalendarTime;
 
@@ -34,7 +34,7 @@ impl Clock {
     ///
     /// Source: decided (10, 13.3, 13.4).
     pub fn date(&self, unix: u64) -> String {
-        self.format(unix, "%Y-%m-%d/%H:%M:%S")
+        self.calendar(unix).to_string()
     }
 
     /// The form of ctime, `Tue Mar  3 09:05:00 2026`, in English and without
@@ -42,39 +42,25 @@ impl Clock {
     ///
     /// Source: decided (10).
     pub fn ctime(&self, unix: u64) -> String {
-        self.format(unix, "%a %b %e %H:%M:%S %Y")
-    }
-
-    /// The time stamp of a syslog line, `Mar  3 09:05:00` (RFC 3164, 4.1.2).
-    pub fn syslog(&self, unix: u64) -> String {
-        self.format(unix, "%b %e %H:%M:%S")
+        self.calendar(unix).ctime()
     }
 
     /// The date and time of the calendar, for the specifiers of section 10.
     pub fn calendar(&self, unix: u64) -> CalendarTime {
-        let zoned = self.zoned(unix);
-        let small = |number: i8| u8::try_from(number).unwrap_or(0);
-        CalendarTime {
-            year: i32::from(zoned.year()),
-            month: small(zoned.month()),
-            day: small(zoned.day()),
-            weekday: small(zoned.weekday().to_sunday_zero_offset()),
-            hour: small(zoned.hour()),
-            minute: small(zoned.minute()),
-            second: small(zoned.second()),
-        }
-    }
-
-    fn format(&self, unix: u64, form: &str) -> String {
-        self.zoned(unix).strftime(form).to_string()
-    }
-
-    fn zoned(&self, unix: u64) -> Zoned {
         let second = i64::try_from(unix)
             .ok()
-            .and_then(|unix| Timestamp::from_second(unix).ok())
-            .unwrap_or(Timestamp::MAX);
-        second.to_zoned(self.0.clone())
+            .and_then(|unix| Timestamp::from_second(unix).ok());
+        let local = self.0.to_datetime(second.unwrap_or(Timestamp::MAX));
+        let small = |number: i8| u8::try_from(number).unwrap_or(0);
+        CalendarTime {
+            year: i32::from(local.year()),
+            month: small(local.month()),
+            day: small(local.day()),
+            weekday: small(local.weekday().to_sunday_zero_offset()),
+            hour: small(local.hour()),
+            minute: small(local.minute()),
+            second: small(local.second()),
+        }
     }
 }
 
@@ -91,7 +77,8 @@ mod tests {
 
         assert_eq!(gmt.date(TUESDAY), "2026-03-03/09:05:00");
         assert_eq!(gmt.ctime(TUESDAY), "Tue Mar  3 09:05:00 2026");
-        assert_eq!(gmt.syslog(TUESDAY), "Mar  3 09:05:00");
+        let stamp = gmt.calendar(TUESDAY).syslog().to_string();
+        assert_eq!(stamp, "Mar  3 09:05:00");
     }
 
     #[test]

@@ -85,8 +85,12 @@ pub fn describe(event: &Event<'_>, wanted: Wanted, clock: &Clock, say: &mut Say<
             mode,
             record,
         } => {
-            let line = record::line(service, mode, record);
-            say(Level::Notice, None, format_args!("{line}"));
+            let json = record::Json {
+                service,
+                mode,
+                record,
+            };
+            say(Level::Notice, None, format_args!("{json}"));
         }
         Event::Started(served) => describe_start(served, wanted, clock, say),
         Event::Ended { served, transfer } => describe_end(served, transfer, wanted, clock, say),

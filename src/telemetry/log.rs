@@ -1,6 +1,7 @@
 //! The log of the daemon: takes events and free lines from every thread.
 
-use std::fmt::Arguments;
+use std::cell::Cell;
+use std::fmt::{Arguments, Display, Write};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use crate::base::clock::Clock;
 use crate::base::event::{Event, EventSink};
+use crate::base::moment::Moment;
+use crate::telemetry::batch::Batch;
 use crate::telemetry::console::{self, Console};
 use crate::telemetry::level::{Facility, Level};
 use crate::telemetry::lines::{self, Wanted};
-use crate::telemetry::queue::{CAPACITY, Line, Queue};
+use crate::telemetry::queue::{CAPACITY, Queue};
 use crate::telemetry::repeats::{Repeats, Subject};
 use crate::telemetry::syslog::{DEFAULT_SOCKET, Writer};
 
@@ -100,10 +103,14 @@ impl Log {
 
     /// Writes a line that is no event. Never held back as a repetition, so not
     /// for what traffic can cause.
-    pub fn note(&self, level: Level, text: impl Into<String>) {
-        let line = Line::new(level, text.into());
-        for queue in &self.queues {
-            queue.push(line.clone());
+    pub fn note(&self, level: Level, text: impl Display) {
+        let mut line = None;
+        for queue in self.queues.iter().filter(|queue| !queue.refuses()) {
+            let (unix, line) = line.get_or_insert_with(|| (Moment::now().unix, compose(&text)));
+            queue.push(level, *unix, line);
+        }
+        if let Some((_, line)) = line {
+            PAPER.set(line);
         }
     }
 
@@ -114,7 +121,7 @@ impl Log {
             self.wanted,
             &self.clock,
             &mut |level, subject, text| match subject {
-                None => self.note(level, text.to_string()),
+                None => self.note(level, text),
                 Some(subject) => self.note_once(level, &subject, text, now()),
             },
         );
@@ -122,11 +129,26 @@ impl Log {
 
     fn note_once(&self, level: Level, subject: &Subject, text: Arguments<'_>, now: Instant) {
         match self.repeats.admit(subject, now) {
-            Some(0) => self.note(level, text.to_string()),
-            Some(held_back) => self.note(level, format!("{text} ({held_back} more)")),
+            Some(0) => self.note(level, text),
+            Some(held_back) => self.note(level, format_args!("{text} ({held_back} more)")),
             None => {}
         }
     }
+}
+
+thread_local! {
+    /// Where lines are written before they are put into queues, so that none
+    /// takes memory of its own.
+    static PAPER: Cell<String> = const { Cell::new(String::new()) };
+}
+
+fn compose(text: &impl Display) -> String {
+    let mut line = PAPER.take();
+    line.clear();
+    // Infallible: a String takes everything.
+    let _ = write!(line, "{text}");
+    Batch::tidy(&mut line);
+    line
 }
 
 impl EventSink for Log {

@@ -1,14 +1,29 @@
 //! A bounded queue of lines that never makes its filler wait.
 //!
 //! What finds it full is dropped and counted; the next line that finds room
-//! is preceded by one that says how many were lost. A line stays in the queue
-//! until it was written, so the bound holds for the one under way as well.
+//! is preceded by one that says how many were lost. A line has its place until
+//! it was written, so the bound holds for those under way as well.
+//!
+//! Lines are taken out by the batch. To wake a thread costs more than to write
+//! a line, so a writer that has just written rests before it looks again; the
+//! first line after a pause wakes it at once. The text of all lines lies in
+//! one buffer, which the writer changes for its own empty one: a line takes no
+//! memory of its own.
+//!
+//! ```text
+//!            nothing there            a line
+//!   Busy ─────────────────► Asleep ──────────────► Busy
+//!    │ batch written                                ▲
+//!    └──────────────► Resting ──────────────────────┘
+//!                      REST over, a quarter full, or closed
+//! ```
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::base::moment::Moment;
+use crate::telemetry::batch::Batch;
 use crate::telemetry::level::Level;
 
 /// How many lines wait for a writer that is slow or away.
@@ -16,67 +31,39 @@ use crate::telemetry::level::Level;
 /// Source: decided (13.3).
 pub const CAPACITY: usize = 4096;
 
-/// The greatest length of a text in bytes; the rest is cut off, so that a
-/// line always fits into one datagram.
-const LONGEST: usize = 8192;
+/// How long a writer lets lines gather, counted from its last batch: what a
+/// line may be late, short enough for who watches them.
+const REST: Duration = Duration::from_millis(10);
 
-/// One line on its way.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Line {
-    /// How grave it is.
-    pub level: Level,
-    /// When it was said, in seconds since 1970.
-    pub unix: u64,
-    /// What it says: one line, without control characters.
-    pub text: Arc<str>,
-}
-
-impl Line {
-    /// A line said now. Control characters, which could forge further lines,
-    /// are written as `?`.
-    pub fn new(level: Level, mut text: String) -> Self {
-        if text.len() > LONGEST {
-            let end = (0..=LONGEST).rev().find(|&end| text.is_char_boundary(end));
-            text.truncate(end.unwrap_or_default());
-        }
-        if text.contains(char::is_control) {
-            text = text.replace(char::is_control, "?");
-        }
-        Self {
-            level,
-            unix: Moment::now().unix,
-            text: Arc::from(text),
-        }
-    }
-
-    fn lost(count: u64) -> Self {
-        Self::new(Level::Warning, format!("{count} messages lost"))
-    }
+/// What the writer of a queue does.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Doing {
+    /// It writes, or will look for lines without being woken.
+    #[default]
+    Busy,
+    /// It lets lines gather; woken when they get many.
+    Resting,
+    /// It waits for the first line.
+    Asleep,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    lines: VecDeque<Line>,
+    lines: Batch,
     lost: u64,
+    writer: Doing,
     closed: bool,
     finished: bool,
-}
-
-impl State {
-    /// Puts the word about lost lines into the queue if there is room.
-    fn tell_loss(&mut self, capacity: usize) {
-        if self.lost > 0 && self.lines.len() < capacity {
-            self.lines.push_back(Line::lost(self.lost));
-            self.lost = 0;
-        }
-    }
 }
 
 /// The queue between those who log and one thread that writes.
 #[derive(Debug)]
 pub struct Queue {
     capacity: usize,
+    rest: Duration,
     state: Mutex<State>,
+    /// Lines that were taken out and are not yet written.
+    under_way: AtomicUsize,
     changed: Condvar,
 }
 
@@ -85,7 +72,9 @@ impl Queue {
     pub fn new(capacity: usize) -> Self {
         Self {
             capacity,
+            rest: REST,
             state: Mutex::default(),
+            under_way: AtomicUsize::new(0),
             changed: Condvar::new(),
         }
     }
@@ -95,44 +84,111 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts `line` at the end, or counts it as lost.
-    pub fn push(&self, line: Line) {
-        let mut state = self.lock();
-        state.tell_loss(self.capacity);
-        if state.lines.len() < self.capacity {
-            state.lines.push_back(line);
-        } else {
-            state.lost += 1;
-        }
-        drop(state);
-        self.changed.notify_all();
+    fn has_room(&self, state: &State) -> bool {
+        state.lines.len() + self.under_way.load(Ordering::Relaxed) < self.capacity
     }
 
-    /// Waits for the first line and leaves it in its place; `None` once the
-    /// queue is closed and empty.
-    pub fn first(&self) -> Option<Line> {
+    /// Puts the word about lost lines into the queue if there is room.
+    fn tell_loss(&self, state: &mut State) {
+        if state.lost > 0 && self.has_room(state) {
+            let text = format!("{} messages lost", state.lost);
+            state.lines.push(Level::Warning, Moment::now().unix, &text);
+            state.lost = 0;
+        }
+    }
+
+    /// Counts a line as lost if there is no room for it; gives whether that is
+    /// so. Spares the making of a line that would be dropped.
+    pub fn refuses(&self) -> bool {
         let mut state = self.lock();
+        let full = !self.has_room(&state);
+        state.lost += u64::from(full);
+        full
+    }
+
+    /// Puts a line at the end, said at `unix` in seconds since 1970, or counts
+    /// it as lost. Its text is a single one, see [`Batch::tidy`].
+    pub fn push(&self, level: Level, unix: u64, text: &str) {
+        let mut state = self.lock();
+        self.tell_loss(&mut state);
+        match self.has_room(&state) {
+            true => state.lines.push(level, unix, text),
+            false => state.lost += 1,
+        }
+        let wakes = match state.writer {
+            Doing::Busy => false,
+            Doing::Resting => self.presses(&state),
+            Doing::Asleep => true,
+        };
+        if wakes {
+            // Not again for the lines that come before it is up.
+            state.writer = Doing::Busy;
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Whether so much waits that the writer must not rest.
+    fn presses(&self, state: &State) -> bool {
+        state.closed || state.lines.len() >= self.capacity / 4
+    }
+
+    /// Whether a writer that is under way has so much before it that it must
+    /// not pause.
+    pub fn is_pressed(&self) -> bool {
+        self.presses(&self.lock())
+    }
+
+    /// Waits for lines and changes them for those of `batch`, all of which were
+    /// written; `false` once the queue is closed and empty.
+    pub fn take(&self, batch: &mut Batch) -> bool {
+        let mut state = self.lock();
+        if let Some(last) = batch.taken() {
+            state = self.rest(state, last + self.rest);
+        }
+        batch.clear();
         loop {
-            if let Some(line) = state.lines.front() {
-                return Some(line.clone());
+            if state.lines.len() == 0 {
+                self.tell_loss(&mut state);
+            }
+            if state.lines.len() > 0 {
+                self.under_way.store(state.lines.len(), Ordering::Relaxed);
+                std::mem::swap(&mut state.lines, batch);
+                batch.begin(Instant::now());
+                return true;
             }
             if state.closed {
-                return None;
+                return false;
             }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state.writer = Doing::Asleep;
+            let woken = self.changed.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+            state.writer = Doing::Busy;
         }
     }
 
-    /// Takes the first line out: it was written, or never can be.
-    pub fn written(&self) {
-        let mut state = self.lock();
-        state.lines.pop_front();
-        if state.lines.is_empty() {
-            state.tell_loss(self.capacity);
+    fn rest<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        until: Instant,
+    ) -> MutexGuard<'a, State> {
+        while !self.presses(&state) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state.writer = Doing::Resting;
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        state.writer = Doing::Busy;
+        state
+    }
+
+    /// Gives the places of so many lines free: they were written, or never can
+    /// be.
+    pub fn written(&self, lines: usize) {
+        self.under_way.fetch_sub(lines, Ordering::Relaxed);
     }
 
     /// Waits until `moment`, or until the queue is closed; gives whether it is.
@@ -171,22 +227,43 @@ impl Queue {
     }
 }
 
+/// Takes and "writes" everything that is in a queue, and closes it.
+#[cfg(test)]
+pub(crate) fn drain(queue: &Queue) -> Vec<String> {
+    queue.close();
+    let (mut texts, mut batch) = (Vec::new(), Batch::default());
+    while queue.take(&mut batch) {
+        for line in batch.lines() {
+            texts.push(line.text.to_owned());
+            queue.written(1);
+        }
+    }
+    texts
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
     use super::*;
 
+    const DEADLINE: Duration = Duration::from_secs(20);
+
     fn push(queue: &Queue, text: &str) {
-        queue.push(Line::new(Level::Info, text.to_owned()));
+        queue.push(Level::Info, 0, text);
     }
 
-    fn drain(queue: &Queue) -> Vec<String> {
-        queue.close();
-        let mut texts = Vec::new();
-        while let Some(line) = queue.first() {
-            texts.push(line.text.to_string());
-            queue.written();
+    fn until(condition: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !condition() {
+            assert!(begin.elapsed() < DEADLINE, "waited in vain");
+            thread::yield_now();
         }
-        texts
+    }
+
+    fn texts(batch: &Batch) -> Vec<&str> {
+        batch.lines().map(|line| line.text).collect()
     }
 
     #[test]
@@ -200,15 +277,19 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_counted_and_told_before_the_next_line() {
-        let queue = Queue::new(3);
-        for text in ["a", "b", "c", "d", "e"] {
+        let (queue, mut batch) = (Queue::new(3), Batch::default());
+        for text in ["a", "b", "c", "d"] {
             push(&queue, text);
         }
-        queue.written();
-        queue.written();
+        assert!(queue.take(&mut batch));
+        assert_eq!(texts(&batch), ["a", "b", "c"]);
+        assert!(queue.refuses());
+        queue.written(2);
+        assert!(!queue.refuses());
         push(&queue, "f");
+        queue.written(1);
 
-        assert_eq!(drain(&queue), ["c", "2 messages lost", "f"]);
+        assert_eq!(drain(&queue), ["2 messages lost", "f"]);
     }
 
     #[test]
@@ -223,22 +304,53 @@ mod tests {
 
     #[test]
     fn line_under_way_counts_as_one_in_the_queue() {
-        let queue = Queue::new(1);
+        let (queue, mut batch) = (Queue::new(1), Batch::default());
         push(&queue, "a");
-        assert_eq!(&*queue.first().unwrap().text, "a");
+        assert!(queue.take(&mut batch));
         push(&queue, "b");
+        queue.written(1);
 
-        assert_eq!(drain(&queue), ["a", "1 messages lost"]);
+        assert_eq!(drain(&queue), ["1 messages lost"]);
     }
 
     #[test]
-    fn text_becomes_one_line_of_bounded_length() {
-        assert_eq!(
-            &*Line::new(Level::Info, "a\nb\u{1b}[0m".into()).text,
-            "a?b?[0m"
-        );
-        let long = Line::new(Level::Info, format!("x{}", "é".repeat(LONGEST)));
-        assert_eq!(long.text.len(), LONGEST - 1);
+    fn lines_said_while_the_writer_rests_are_one_batch() {
+        // Longer than the test may take: only many lines can end it.
+        let queue = Arc::new(Queue {
+            rest: 10 * DEADLINE,
+            ..Queue::new(100)
+        });
+        push(&queue, "first");
+        let mut batch = Batch::default();
+        assert!(queue.take(&mut batch));
+        queue.written(1);
+
+        let writing = Arc::clone(&queue);
+        let writer = thread::spawn(move || {
+            writing.take(&mut batch);
+            batch.len()
+        });
+        until(|| queue.lock().writer == Doing::Resting);
+        (0..24).for_each(|_| push(&queue, "x"));
+        assert_eq!(queue.lock().writer, Doing::Resting);
+        push(&queue, "last");
+
+        assert_eq!(writer.join().unwrap(), 25);
+    }
+
+    #[test]
+    fn writer_that_sleeps_is_woken_by_the_first_line() {
+        let queue = Arc::new(Queue::new(100));
+        let writing = Arc::clone(&queue);
+        let writer = thread::spawn(move || {
+            let mut batch = Batch::default();
+            writing.take(&mut batch) && texts(&batch) == ["a"]
+        });
+        until(|| queue.lock().writer == Doing::Asleep);
+
+        push(&queue, "a");
+
+        assert!(writer.join().unwrap());
     }
 
     #[test]

@@ -4,12 +4,13 @@
 //! Version 1; crossroads.conf(7) describes each line. Fields and types of lines
 //! may be added, so readers pass over what they do not know.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
 use crate::base::event::{AtBackend, Event, Served};
 use crate::base::name::ServiceName;
+use crate::telemetry::shown::Shown;
 
 /// The version of the lines.
 const VERSION: u32 = 1;
@@ -30,7 +31,7 @@ struct Line<'a, T> {
 /// A connection was made.
 #[derive(Serialize)]
 struct Start {
-    server: String,
+    server: Shown<SocketAddr>,
     connection: u32,
     client: IpAddr,
 }
@@ -116,7 +117,7 @@ pub fn line_of(event: &Event<'_>, time: f64) -> Option<Vec<u8>> {
 
 fn start(served: &Served<'_>) -> Start {
     Start {
-        server: served.to.to_string(),
+        server: Shown(served.to.0),
         connection: served.connection.get(),
         client: served.client.ip(),
     }

@@ -1,13 +1,16 @@
 //! One line of JSON for each client connection (`-A json`). Fields may be added
 //! at the end, never renamed.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::base::event::InService;
-use crate::base::record::{ChosenBy, ConnectionRecord, Fate};
+use crate::base::record::{self, ChosenBy, ConnectionRecord, Fate};
+use crate::telemetry::shown::Shown;
 
 /// The fields, in their order; times are in seconds.
 #[derive(Serialize)]
@@ -18,12 +21,14 @@ struct Line<'a> {
     client: IpAddr,
     client_port: u16,
     backend: Option<&'a str>,
-    server: Option<String>,
+    server: Option<Shown<SocketAddr>>,
     mode: &'a str,
     chosen_by: Option<&'static str>,
     score: Option<f64>,
-    passed_over: Vec<PassedOver<'a>>,
-    tries: Vec<Try<'a>>,
+    #[serde(serialize_with = "passed_over")]
+    passed_over: &'a [record::PassedOver],
+    #[serde(serialize_with = "tries")]
+    tries: &'a [record::Try],
     bytes_to_client: u64,
     bytes_to_backend: u64,
     wait: Option<f64>,
@@ -47,56 +52,86 @@ struct Try<'a> {
     reason: &'a str,
 }
 
-/// The line for a record.
-pub(super) fn line(service: &InService<'_>, mode: &str, record: &ConnectionRecord) -> String {
-    let transfer = match record.fate {
-        Fate::Served(transfer) => Some(transfer),
-        _ => None,
-    };
-    let (ended_by, how) = end(record.fate);
-    let choice = record.choice.as_ref();
-    let chosen = choice.is_some() || !record.tries.is_empty();
-    let passed_over = choice.map_or(&[][..], |choice| &choice.passed_over);
-    let line = Line {
-        time: record.accepted,
-        service: service.name.as_str(),
-        connection: record.connection.get(),
-        client: record.client.ip(),
-        client_port: record.client.socket().port(),
-        backend: choice.map(|choice| choice.backend.as_str()),
-        server: record.server.map(|server| server.to_string()),
-        mode,
-        chosen_by: choice.map(|choice| by(choice.by)),
-        score: choice.and_then(|choice| choice.score),
-        passed_over: passed_over
-            .iter()
-            .map(|other| PassedOver {
-                backend: other.backend.as_str(),
-                why: other.why,
-                score: other.score,
-            })
-            .collect(),
-        tries: record
-            .tries
-            .iter()
-            .map(|one| Try {
-                backend: one.backend.as_str(),
-                reason: one.reason,
-            })
-            .collect(),
-        bytes_to_client: transfer.map_or(0, |transfer| transfer.to_client),
-        bytes_to_backend: transfer.map_or(0, |transfer| transfer.to_backend),
-        wait: chosen.then(|| seconds(record.wait)),
-        connect: record.server.map(|_| seconds(record.connect)),
-        first_byte: transfer
-            .and_then(|transfer| transfer.first_byte)
-            .map(seconds),
-        seconds: seconds(record.whole),
-        ended_by,
-        how,
-    };
-    // Names, numbers, addresses and fixed words can always be written.
-    serde_json::to_string(&line).unwrap_or_default()
+fn passed_over<S: Serializer>(list: &&[record::PassedOver], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(list.iter().map(|other| PassedOver {
+        backend: other.backend.as_str(),
+        why: other.why,
+        score: other.score,
+    }))
+}
+
+fn tries<S: Serializer>(list: &&[record::Try], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(list.iter().map(|one| Try {
+        backend: one.backend.as_str(),
+        reason: one.reason,
+    }))
+}
+
+/// The line for a record; written where it is to stand, without a copy.
+pub(super) struct Json<'a> {
+    pub(super) service: &'a InService<'a>,
+    pub(super) mode: &'a str,
+    pub(super) record: &'a ConnectionRecord,
+}
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Names, numbers, addresses and fixed words can always be written.
+        serde_json::to_writer(Letters(f), &self.fields()).map_err(|_| fmt::Error)
+    }
+}
+
+impl<'a> Json<'a> {
+    fn fields(&self) -> Line<'a> {
+        let record = self.record;
+        let transfer = match record.fate {
+            Fate::Served(transfer) => Some(transfer),
+            _ => None,
+        };
+        let (ended_by, how) = end(record.fate);
+        let choice = record.choice.as_ref();
+        let chosen = choice.is_some() || !record.tries.is_empty();
+        Line {
+            time: record.accepted,
+            service: self.service.name.as_str(),
+            connection: record.connection.get(),
+            client: record.client.ip(),
+            client_port: record.client.socket().port(),
+            backend: choice.map(|choice| choice.backend.as_str()),
+            server: record.server.map(|server| Shown(server.0)),
+            mode: self.mode,
+            chosen_by: choice.map(|choice| by(choice.by)),
+            score: choice.and_then(|choice| choice.score),
+            passed_over: choice.map_or(&[], |choice| &choice.passed_over),
+            tries: &record.tries,
+            bytes_to_client: transfer.map_or(0, |transfer| transfer.to_client),
+            bytes_to_backend: transfer.map_or(0, |transfer| transfer.to_backend),
+            wait: chosen.then(|| seconds(record.wait)),
+            connect: record.server.map(|_| seconds(record.connect)),
+            first_byte: transfer
+                .and_then(|transfer| transfer.first_byte)
+                .map(seconds),
+            seconds: seconds(record.whole),
+            ended_by,
+            how,
+        }
+    }
+}
+
+/// Letters on their way from one library's kind of writer to the other's.
+struct Letters<'a, 'f>(&'a mut fmt::Formatter<'f>);
+
+impl io::Write for Letters<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Strings are handed over whole, or in parts between ASCII letters.
+        let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
+        self.0.write_str(text).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Who ended it, and how.
@@ -133,7 +168,6 @@ mod tests {
     use crate::base::id::ConnectionCounter;
     use crate::base::name::{BackendName, ServiceName};
     use crate::base::outcome::{Ended, Manner, Transfer};
-    use crate::base::record;
 
     #[test]
     fn served_connection_tells_everything() {
@@ -169,8 +203,14 @@ mod tests {
             verbose: false,
         };
 
+        let json = Json {
+            service: &service,
+            mode: "byconnections",
+            record: &kept,
+        };
+
         assert_eq!(
-            line(&service, "byconnections", &kept),
+            json.to_string(),
             "{\"time\":1772528700.5,\"service\":\"shop\",\"connection\":1,\
              \"client\":\"192.0.2.7\",\"client_port\":5000,\"backend\":\"maple\",\
              \"server\":\"10.0.0.5:80\",\"mode\":\"byconnections\",\"chosen_by\":\"mode\",\

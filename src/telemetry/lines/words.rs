@@ -42,7 +42,7 @@ impl fmt::Display for Activity<'_> {
             to,
             at,
         } = self.served;
-        let date = self.clock.date(at.unix);
+        let date = self.clock.calendar(at.unix);
         write!(f, "{} from {client} to {to} at {date}, ", backend.service)?;
         write!(f, "back end {}, connection {connection}", backend.name)
     }

@@ -5,6 +5,7 @@ use crate::base::endpoint::ClientAddr;
 use crate::base::event::InService;
 use crate::base::id::ConnectionCounter;
 use crate::base::name::ServiceName;
+use crate::telemetry::queue::drain;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -20,16 +21,6 @@ fn kept(capacity: usize) -> (Log, Arc<Queue>) {
         queues: vec![Arc::clone(&queue)],
     };
     (log, queue)
-}
-
-fn texts(queue: &Queue) -> Vec<String> {
-    queue.close();
-    let mut texts = Vec::new();
-    while let Some(line) = queue.first() {
-        texts.push(line.text.to_string());
-        queue.written();
-    }
-    texts
 }
 
 fn no_backend(name: &ServiceName) -> Event<'_> {
@@ -54,7 +45,7 @@ fn repeated_trouble_is_written_once_an_interval_with_a_count() {
     }
 
     let line = "shop: no usable back end for 192.0.2.7";
-    assert_eq!(texts(&queue), [line.to_owned(), format!("{line} (3 more)")]);
+    assert_eq!(drain(&queue), [line.to_owned(), format!("{line} (3 more)")]);
 }
 
 #[test]
@@ -73,7 +64,7 @@ fn changes_of_state_are_never_held_back() {
         log.emit(&stopped);
     }
 
-    assert_eq!(texts(&queue), ["shop: stopped, 0 connections cut"; 3]);
+    assert_eq!(drain(&queue), ["shop: stopped, 0 connections cut"; 3]);
 }
 
 #[test]
@@ -91,7 +82,7 @@ fn event_that_nobody_wants_reads_no_clock_and_writes_nothing() {
 
     log.emit_at(&accepted, || panic!("the clock was read"));
 
-    assert!(texts(&queue).is_empty());
+    assert!(drain(&queue).is_empty());
 }
 
 #[test]
@@ -102,7 +93,7 @@ fn flood_is_cut_at_the_bound_and_counted() {
         log.note(Level::Info, number.to_string());
     }
 
-    assert_eq!(texts(&queue), ["0", "1", "2", "3", "96 messages lost"]);
+    assert_eq!(drain(&queue), ["0", "1", "2", "3", "96 messages lost"]);
 }
 
 #[test]
