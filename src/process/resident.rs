@@ -36,6 +36,10 @@ const LONGEST_QUEUE: usize = 1 << 20;
 /// The most that is written at once.
 const LONGEST_WRITE: usize = 64 * 1024;
 
+/// How long a program is left alone after it was told something, so that many
+/// lines are one write and one wake-up; questions do not wait for that.
+const REST: Duration = Duration::from_millis(10);
+
 /// Descriptors of one program: both pipes and the handle of the process.
 pub const DESCRIPTORS: usize = 3;
 
@@ -79,6 +83,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     running: bool,
+    /// Lines will be looked for without being told of them.
+    resting: bool,
     queue: VecDeque<Vec<u8>>,
     /// Bytes in `queue`.
     queued: usize,
@@ -110,8 +116,12 @@ impl Resident {
     /// counted when too much waits already, or nobody is there to read it.
     pub fn tell(&self, line: Vec<u8>) {
         let shared = &self.0.shared;
-        let result = shared.lock().push(line);
+        let mut state = shared.lock();
+        let result = state.push(line);
+        let waits = state.resting && state.queued < LONGEST_QUEUE / 4;
+        drop(state);
         match result {
+            Ok(()) if waits => {}
             Ok(()) => shared.more.notify_one(),
             Err(fault) => shared.lost(fault),
         }
@@ -198,15 +208,17 @@ impl State {
         self.queue.push_front(line);
     }
 
-    /// Moves lines into `buffer`, as many as one write is to take.
+    /// Moves lines into `buffer`, as many as one write is to take. If those
+    /// were all, more may gather while the program is left alone.
     fn take_lines(&mut self, buffer: &mut Vec<u8>) {
-        while buffer.len() < LONGEST_WRITE {
-            let Some(line) = self.queue.pop_front() else {
-                return;
-            };
+        let some = !self.queue.is_empty();
+        while buffer.len() < LONGEST_WRITE
+            && let Some(line) = self.queue.pop_front()
+        {
             self.queued -= line.len();
             buffer.extend_from_slice(&line);
         }
+        self.resting = some && self.queue.is_empty();
     }
 
     /// Questions that nobody waits for any more are forgotten from time to

@@ -11,8 +11,8 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::process::resident::Shared;
 use crate::process::resident::lines::{Answers, Heard};
+use crate::process::resident::{REST, Shared};
 use crate::process::spawn::{Program, Streams};
 
 /// The first pause after an end; it doubles up to the last.
@@ -143,6 +143,9 @@ async fn talk(
     let mut chunk = vec![0; 16 * 1024];
     let mut dismissed_until = None;
     loop {
+        if dismissed_until.is_some() {
+            out.rested_at = None;
+        }
         out.refill();
         let all_told = out.rest().is_empty();
         if all_told && dismissed_until.is_some() {
@@ -157,7 +160,8 @@ async fn talk(
                 Ok(count) => out.sent += count,
                 Err(_) => return Parting::Closed,
             },
-            () = shared.more.notified(), if all_told => {}
+            () = shared.more.notified(), if all_told => out.rested_at = None,
+            () = until(out.rested_at), if all_told => {}
             read = output.read(&mut chunk) => match read {
                 Ok(0) | Err(_) => return Parting::Closed,
                 Ok(count) => {
@@ -176,6 +180,8 @@ struct Outgoing<'a> {
     shared: &'a Shared,
     bytes: Vec<u8>,
     sent: usize,
+    /// When more is looked for unasked, if lines gather until then.
+    rested_at: Option<tokio::time::Instant>,
 }
 
 impl<'a> Outgoing<'a> {
@@ -184,6 +190,7 @@ impl<'a> Outgoing<'a> {
             shared,
             bytes: Vec::new(),
             sent: 0,
+            rested_at: None,
         }
     }
 
@@ -191,12 +198,18 @@ impl<'a> Outgoing<'a> {
         &self.bytes[self.sent..]
     }
 
-    /// Takes what waits, when everything before it was sent.
+    /// Takes what waits, when everything before it was sent and the program
+    /// was left alone for a while.
     fn refill(&mut self) {
-        if self.rest().is_empty() {
+        let rests = |at| tokio::time::Instant::now() < at;
+        if self.rest().is_empty() && !self.rested_at.is_some_and(rests) {
             self.bytes.clear();
             self.sent = 0;
-            self.shared.lock().take_lines(&mut self.bytes);
+            let mut state = self.shared.lock();
+            state.take_lines(&mut self.bytes);
+            let resting = state.resting;
+            drop(state);
+            self.rested_at = resting.then(|| tokio::time::Instant::now() + REST);
         }
     }
 }
