@@ -16,8 +16,17 @@ use std::alloc::System;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crossroads::base::clock::Clock;
+use crossroads::service::running::Records;
+use crossroads::telemetry::console::Console;
+use crossroads::telemetry::level::Facility;
+use crossroads::telemetry::log::{Log, LogSettings};
 use rustix::net::sockopt;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -65,6 +74,7 @@ const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nmaple\n";
 #[test]
 fn connections_and_requests() {
     worker();
+    lines();
     engine();
     for reuse in [Reuse::Never, Reuse::Safe] {
         for exchange in [Exchange::Short, Exchange::Page] {
@@ -123,6 +133,73 @@ fn worker() {
             hear(&mut client, b"maple\n");
             client.write_all(REQUEST).unwrap();
         });
+    }
+}
+
+/// A worker whose connections are written down: by `-a` and `verbosity on` as
+/// lines, of which none may allocate, and by `-A json`, whose record does.
+/// Making the lines and sending them to syslog counts too.
+fn lines() {
+    for (case, activity, records) in [
+        ("tcp-activity", Activity::Told, Records::None),
+        ("tcp-records", Activity::Untold, Records::Kept),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let syslog = Drain::open(&directory.path().join("log"));
+        let log = Log::start(LogSettings {
+            facility: Facility::DAEMON,
+            syslog: Some(syslog.path.clone()),
+            console: Console::Off,
+            activity: activity == Activity::Told,
+            verbose: activity == Activity::Told,
+            repeat: Duration::from_secs(60),
+            clock: Clock::gmt(),
+        });
+        let telling = (Arc::new(log.unwrap()) as Arc<_>, records);
+        let backend = backend();
+        let address = backend.local_addr().unwrap();
+        let daemon = Daemon::start_telling("", address, "", telling);
+        connections(case, || daemon.connect(), &backend);
+        drop(daemon);
+        let each = if activity == Activity::Told { 5 } else { 1 };
+        let units = UNITS as usize * (ROUNDS + 1);
+        assert_eq!(syslog.end(), each * units, "{case}: lines");
+    }
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Activity {
+    Told,
+    Untold,
+}
+
+/// Takes lines in place of syslog, without allocating.
+struct Drain {
+    path: PathBuf,
+    reader: JoinHandle<usize>,
+}
+
+impl Drain {
+    fn open(path: &Path) -> Self {
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_read_timeout(LIMIT).unwrap();
+        let reader = thread::spawn(move || {
+            let mut line = [0; 8_192];
+            let lines = std::iter::from_fn(|| socket.recv(&mut line).ok());
+            // An empty one is the end, see below.
+            lines.take_while(|&length| length > 0).count()
+        });
+        Self {
+            path: path.to_owned(),
+            reader,
+        }
+    }
+
+    /// How many lines came. To be called when no more are to come.
+    fn end(self) -> usize {
+        let sender = UnixDatagram::unbound().unwrap();
+        sender.send_to(&[], &self.path).unwrap();
+        self.reader.join().unwrap()
     }
 }
 

@@ -15,7 +15,7 @@ use crossroads::relay::host::{ListenerId, Order};
 use crossroads::service::gate::Descriptors;
 use crossroads::service::programs::Machine;
 use crossroads::service::resolve::Resolver;
-use crossroads::service::running::{RunningService, ServicePrograms, Shared};
+use crossroads::service::running::{Records, RunningService, ServicePrograms, Shared};
 use crossroads::service::worker::{Start, Worker};
 use crossroads::status::owner;
 use crossroads::status::publish::SegmentWriter;
@@ -32,6 +32,17 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts a worker for a service with these statements and this back end.
     pub(crate) fn start(statements: &str, backend: SocketAddr, of_backend: &str) -> Self {
+        let telling = (Arc::new(Deaf) as Arc<_>, Records::None);
+        Self::start_telling(statements, backend, of_backend, telling)
+    }
+
+    /// The same with somebody who is told of each connection, and its record.
+    pub(crate) fn start_telling(
+        statements: &str,
+        backend: SocketAddr,
+        of_backend: &str,
+        (sink, records): (Arc<dyn EventSink>, Records),
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let config = service(&format!(
@@ -42,7 +53,11 @@ impl Daemon {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
-        let shared = Arc::new(shared(runtime.handle().clone()));
+        let shared = Arc::new(Shared {
+            sink,
+            records,
+            ..shared(runtime.handle().clone())
+        });
         let programs = |_: &Arc<_>| ServicePrograms::default();
         let service = Arc::new(RunningService::new(&config, &shared, segment(), programs));
         let (reports, _) = tokio::sync::mpsc::unbounded_channel();
