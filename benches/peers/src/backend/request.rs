@@ -76,7 +76,7 @@ fn wish(path: &str) -> Wish {
     if path == "/small" || path == "/upload" {
         return Wish::Small;
     }
-    ["/bulk/", "/both/", "/stall/"]
+    ["/bulk/", "/both/"]
         .iter()
         .find_map(|prefix| path.strip_prefix(prefix))
         .and_then(|bytes| bytes.parse().ok())

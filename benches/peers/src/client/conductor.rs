@@ -28,8 +28,9 @@ pub(crate) fn run(options: &Options) -> Result<(), ClientError> {
     let plan = Plan::new(options)?;
     check_descriptors(&plan)?;
     let shared = Shared::new().map_err(ClientError::Watch)?;
-    let (window, tally) = thread::scope(|scope| {
+    thread::scope(|scope| {
         let (ready, readiness) = channel();
+        let (found, tallies) = channel();
         let mut threads = Vec::new();
         for thread in 0..options.threads {
             let part = Part {
@@ -38,22 +39,48 @@ pub(crate) fn run(options: &Options) -> Result<(), ClientError> {
             };
             let (start, starts) = channel();
             let plan = plan.share(thread, options.threads);
-            let (ready, shared) = (ready.clone(), &shared);
-            let handle = scope.spawn(move || work(plan, shared, part, ready, &starts));
+            let shared = &shared;
+            let stage = Stage {
+                ready: ready.clone(),
+                starts,
+                found: found.clone(),
+            };
+            let handle = scope.spawn(move || work(plan, shared, part, stage));
             threads.push(Thread { start, handle });
         }
-        drop(ready);
-        conduct(options, &shared, &readiness, threads)
-    })?;
-    let seconds = window.end.saturating_sub(window.begin) as f64 / 1e9;
-    let report = tally.report(plan.unit, seconds);
-    let line = serde_json::to_string(&report).map_err(|error| ClientError::Print(error.into()))?;
-    say(&line)
+        drop((ready, found));
+        let crew = Crew {
+            readiness,
+            tallies,
+            threads,
+        };
+        let conductor = Conductor {
+            options,
+            plan: &plan,
+            shared: &shared,
+        };
+        conductor.conduct(crew)
+    })
+}
+
+/// What a thread says to the main one, and hears of it.
+struct Stage {
+    ready: Sender<()>,
+    /// One window; afterwards the connections stay open until this ends.
+    starts: Receiver<Window>,
+    found: Sender<Tally>,
+}
+
+/// The other ends of the stages of all threads.
+struct Crew<'scope> {
+    readiness: Receiver<()>,
+    tallies: Receiver<Tally>,
+    threads: Vec<Thread<'scope>>,
 }
 
 struct Thread<'scope> {
     start: Sender<Window>,
-    handle: ScopedJoinHandle<'scope, Result<Option<Tally>, ClientError>>,
+    handle: ScopedJoinHandle<'scope, Result<(), ClientError>>,
 }
 
 /// Descriptors beside the connections.
@@ -69,49 +96,82 @@ fn check_descriptors(plan: &Plan) -> Result<(), ClientError> {
 }
 
 /// One thread; no tally if the others were not ready.
-fn work(
-    plan: Plan,
-    shared: &Shared,
-    part: Part,
-    ready: Sender<()>,
-    starts: &Receiver<Window>,
-) -> Result<Option<Tally>, ClientError> {
+fn work(plan: Plan, shared: &Shared, part: Part, stage: Stage) -> Result<(), ClientError> {
+    let Stage {
+        ready,
+        starts,
+        found,
+    } = stage;
     // Without it, requests at a fixed rate are up to 50 us late.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
     let mut engine = Engine::new(plan, shared)?;
     engine.rehearse()?;
     let _ = ready.send(());
     drop(ready);
-    match starts.recv() {
-        Ok(window) => engine.load(window, part).map(Some),
-        Err(_) => Ok(None),
+    if let Ok(window) = starts.recv() {
+        engine.load(window, part)?;
+        let _ = found.send(engine.tally);
+        drop(found);
+        // The connections are the engine's and stay as they are.
+        let _ = starts.recv();
     }
+    Ok(())
 }
 
-fn conduct(
-    options: &Options,
-    shared: &Shared,
-    readiness: &Receiver<()>,
-    threads: Vec<Thread<'_>>,
-) -> Result<(Window, Tally), ClientError> {
-    let ready = readiness.iter().count();
-    let (starts, handles): (Vec<_>, Vec<_>) = threads
-        .into_iter()
-        .map(|thread| (thread.start, thread.handle))
-        .unzip();
-    let mut window = Window { begin: 0, end: 0 };
-    if ready == handles.len() {
+/// What the main thread needs to know.
+struct Conductor<'a> {
+    options: &'a Options,
+    plan: &'a Plan,
+    shared: &'a Shared,
+}
+
+impl Conductor<'_> {
+    fn conduct(&self, crew: Crew<'_>) -> Result<(), ClientError> {
+        let ready = crew.readiness.iter().count();
+        let (starts, handles): (Vec<_>, Vec<_>) = crew
+            .threads
+            .into_iter()
+            .map(|thread| (thread.start, thread.handle))
+            .unzip();
+        let mut result = Ok(());
+        if ready == handles.len() {
+            result = self.perform(&starts, &crew.tallies);
+        }
+        // Threads which wait for something end by this.
+        drop(starts);
+        for handle in handles {
+            handle.join().map_err(|_| ClientError::Panic)??;
+        }
+        result
+    }
+
+    /// Has the threads put the load on, and reports what they found.
+    fn perform(
+        &self,
+        starts: &[Sender<Window>],
+        tallies: &Receiver<Tally>,
+    ) -> Result<(), ClientError> {
         say("ready")?;
-        window = keep_time(options, shared, &starts)?;
+        let window = keep_time(self.options, self.shared, starts)?;
+        let (mut sum, mut count) = (Tally::new()?, 0);
+        for tally in tallies {
+            sum.add(tally);
+            count += 1;
+        }
+        if count < starts.len() {
+            // The threads that are missing say why when they are joined.
+            return Ok(());
+        }
+        let seconds = window.end.saturating_sub(window.begin) as f64 / 1e9;
+        let report = sum.report(self.plan.unit, seconds);
+        let line =
+            serde_json::to_string(&report).map_err(|error| ClientError::Print(error.into()))?;
+        say(&line)?;
+        match self.options.linger {
+            true => await_end_of_input(),
+            false => Ok(()),
+        }
     }
-    // Threads which wait for the start end by this.
-    drop(starts);
-    let mut sum = Tally::new()?;
-    for handle in handles {
-        let tally = handle.join().map_err(|_| ClientError::Panic)??;
-        tally.into_iter().for_each(|tally| sum.add(tally));
-    }
-    Ok((window, sum))
 }
 
 /// Starts the threads, and says when the measured time begins and ends.
@@ -160,18 +220,32 @@ fn wait_until(shared: &Shared, time: u64) -> Result<Wait, ClientError> {
             return Ok(Wait::Over);
         }
         let limit = Timespec::try_from(Duration::from_nanos(left)).ok();
-        let stdin = stdio::stdin();
-        let mut watched = [PollFd::new(&stdin, PollFlags::IN)];
-        match poll(&mut watched, limit.as_ref()) {
-            Ok(0) | Err(Errno::INTR) => {}
-            Ok(_) => {
-                let mut dropped = [0; 64];
-                if matches!(rustix::io::read(stdin, &mut dropped), Ok(0) | Err(_)) {
-                    return Ok(Wait::InputEnded);
-                }
-            }
-            Err(error) => return Err(ClientError::Input(error.into())),
+        if has_input_ended(limit.as_ref())? {
+            return Ok(Wait::InputEnded);
         }
+    }
+}
+
+/// Waits for the end of the standard input.
+fn await_end_of_input() -> Result<(), ClientError> {
+    while !has_input_ended(None)? {}
+    Ok(())
+}
+
+/// Waits up to a limit for input, which means nothing, or its end.
+fn has_input_ended(limit: Option<&Timespec>) -> Result<bool, ClientError> {
+    let stdin = stdio::stdin();
+    let mut watched = [PollFd::new(&stdin, PollFlags::IN)];
+    match poll(&mut watched, limit) {
+        Ok(0) | Err(Errno::INTR) => Ok(false),
+        Ok(_) => {
+            let mut dropped = [0; 64];
+            Ok(matches!(
+                rustix::io::read(stdin, &mut dropped),
+                Ok(0) | Err(_)
+            ))
+        }
+        Err(error) => Err(ClientError::Input(error.into())),
     }
 }
 

@@ -7,7 +7,7 @@ use super::plan::{Pace, Unit};
 use super::rehearsal::Stage;
 use super::reply::{DRAIN, Failure};
 use super::schedule::Schedule;
-use super::tally::{Tally, Window};
+use super::tally::Window;
 
 /// Silence at the end of the measured time which is an error, in
 /// nanoseconds, if it also lasted for all of that time.
@@ -27,7 +27,7 @@ impl Engine<'_> {
     /// # Errors
     ///
     /// [`ClientError::Watch`] if the system gives no events.
-    pub(super) fn load(mut self, window: Window, part: Part) -> Result<Tally, ClientError> {
+    pub(super) fn load(&mut self, window: Window, part: Part) -> Result<(), ClientError> {
         self.now = self.shared.now();
         self.window = window;
         self.stage = Stage::Load;
@@ -45,7 +45,7 @@ impl Engine<'_> {
             Pace::Idle => self.turn(&mut events, self.now)?,
         }
         self.tally.open = self.open();
-        Ok(self.tally)
+        Ok(())
     }
 
     fn start(&mut self, part: Part) {

@@ -6,7 +6,9 @@
 //!
 //! On the standard output: `ready` when the connections are open; `begin` and
 //! `end` around the measured time; then the report, a line of JSON. The end of
-//! the standard input ends the measured time early.
+//! the standard input ends the measured time early. With `--linger` it also
+//! decides when the connections are closed, so that somebody else can look at
+//! them before.
 
 mod conductor;
 mod connection;
@@ -65,6 +67,10 @@ pub(crate) struct Options {
     /// Threads which share the connections.
     #[arg(long, default_value_t = 1, value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
     threads: u32,
+    /// Keep the connections open after the report, until the standard input
+    /// ends.
+    #[arg(long)]
+    linger: bool,
 }
 
 /// The longest time that is measured, in seconds.

@@ -265,6 +265,7 @@ mod tests {
             stalled: 0,
             headers: Vec::new(),
             threads: 1,
+            linger: false,
         }
     }
 

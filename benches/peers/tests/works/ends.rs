@@ -68,3 +68,23 @@ fn rate_is_demanded() {
     assert!(!success);
     assert!(errors.contains("needs --rate"), "{errors}");
 }
+
+#[test]
+fn lingering_client_keeps_its_connections_until_its_input_ends() {
+    let (backend, addresses) = backend(1);
+    let mut client = client(
+        addresses[0],
+        "--work idle --connections 5 --seconds 0.05 --linger",
+    );
+    for word in ["ready", "begin", "end"] {
+        assert_eq!(client.line(), word);
+    }
+    let report: serde_json::Value = serde_json::from_str(&client.line()).unwrap();
+    assert_eq!(report["units"], 5, "{report}");
+
+    assert_eq!(backend.sockets(), 1 + 5);
+    client.end_input();
+
+    let (_, errors, success) = client.finish();
+    assert!(success, "{errors}");
+}
