@@ -204,6 +204,10 @@ fn a_thousand_sessions_outlive_one_of_three_backends() {
 
     let groups = (0..THREADS).map(Group::new).collect();
     let groups = join(go(groups, plan(Phase::Quiet, 3)));
+    // What is published is up to 150 ms old.
+    until("all are counted", || {
+        proxy.shop_number("accepted") >= all as u64
+    });
     assert_eq!(proxy.shop_number("accepted"), all as u64, "all were kept");
 
     let threads = go(groups, plan(Phase::Storm, 6));
