@@ -132,7 +132,10 @@ impl Host for WorkerHost {
     }
 
     fn return_place(&mut self, listener: ListenerId) {
-        self.service(listener).running.gate().give_back();
+        let running = &self.service(listener).running;
+        running.gate().give_back();
+        // It may have been counted among the active ones meanwhile.
+        running.mark();
     }
 
     fn accept_failed(&mut self, listener: ListenerId, error: &io::Error) {

@@ -339,6 +339,13 @@ fn service_is_published_when_something_happened_and_once_more() {
     assert!(rig.service.is_marked());
     quiet(&rig);
     assert_eq!(service_numbers_of(rig.key).active, 0);
+
+    // A place that was taken for nobody, and published.
+    assert!(rig.host.take_place(SHOP));
+    rig.service.publish(1);
+    rig.host.return_place(SHOP);
+    quiet(&rig);
+    assert_eq!(service_numbers_of(rig.key).active, 0);
 }
 
 #[test]
