@@ -608,3 +608,25 @@ pub(super) fn reset(stream: TcpStream) {
 pub(super) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 251) as u8).collect()
 }
+
+/// Turns `engine` until `done` says so, and gives the most bytes that its first
+/// connection moved in one turn, both ways together.
+pub(super) fn most_in_a_turn(engine: &mut Engine<ScriptedHost>, done: impl Fn() -> bool) -> u64 {
+    let first = RelayKey {
+        index: 0,
+        generation: 0,
+    };
+    let deadline = Instant::now() + DEADLINE;
+    let (mut before, mut most) = (0, 0);
+    while !done() {
+        assert!(Instant::now() < deadline);
+        engine.turn(Some(Duration::from_millis(1))).unwrap();
+        let moved = match engine.relays.get_mut(first) {
+            Some(relay) => relay.pair.moved(),
+            None => before,
+        };
+        most = most.max(moved.saturating_sub(before));
+        before = moved;
+    }
+    most
+}

@@ -322,3 +322,25 @@ fn so_many_pipes_of_an_engine_are_large_and_some_of_them_are_kept() {
     let again: Vec<_> = (0..LARGE + 2).filter_map(|_| pipes.take(host)).collect();
     assert_eq!(large(&again), LARGE);
 }
+
+/// What one connection moves at most in a turn, one way: its share, and a pipe
+/// more, since only between two rounds is it asked how much it was; and what it
+/// had moved less than its share at an event of its other socket.
+pub(super) const TURN: u64 = 3 * 1024 * 1024;
+
+#[test]
+fn stream_has_no_more_than_its_share_of_a_turn() {
+    let backend = Backend::new();
+    let (mut engine, address, _) = build(Script::to(backend.address));
+    let mut client = with_deadline(TcpStream::connect(address).unwrap());
+    let size = 64 * 1024 * 1024;
+    thread::scope(|scope| {
+        scope.spawn(|| backend.accept().write_all(&pattern(size)).unwrap());
+        let reader = scope.spawn(|| read_all(&mut client).len());
+
+        let most = most_in_a_turn(&mut engine, || reader.is_finished());
+
+        assert_eq!(reader.join().unwrap(), size);
+        assert!(most <= TURN, "{most} bytes");
+    });
+}

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt;
 
 use super::rig::*;
+use super::streaming::TURN;
 use crate::base::id::BackendId;
 use crate::base::outcome::{Ended, Manner};
 use crate::relay::Engine;
@@ -703,4 +704,31 @@ fn late_heads_and_replies_are_answered_and_silent_clients_closed() {
     expect(&mut client, OK);
     expect_end(&mut client);
     expect_end(&mut server);
+}
+
+#[test]
+fn large_body_has_no_more_than_its_share_of_a_turn() {
+    let backend = Backend::new();
+    let (mut engine, address, _) = build(script(&[&backend], settings()));
+    let mut client = with_deadline(TcpStream::connect(address).unwrap());
+    client.write_all(GET).unwrap();
+    let size = 64 * 1024 * 1024;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut server = backend.accept();
+            expect(&mut server, GET);
+            server.write_all(head.as_bytes()).unwrap();
+            server.write_all(&pattern(size)).unwrap();
+        });
+        let reader = scope.spawn(|| {
+            let mut reply = vec![0; head.len() + size];
+            client.read_exact(&mut reply).unwrap();
+        });
+
+        let most = most_in_a_turn(&mut engine, || reader.is_finished());
+
+        reader.join().unwrap();
+        assert!(most <= TURN, "{most} bytes");
+    });
 }
