@@ -55,15 +55,20 @@ impl Rig {
         Duration::from_nanos(nanos.parse().unwrap())
     }
 
-    /// A client; what it waits for comes soon, or never.
+    /// A client of the engine.
     pub(crate) fn connect(&self) -> TcpStream {
-        let client = TcpStream::connect(self.address).unwrap();
-        client.set_nodelay(true).unwrap();
-        client
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        client
+        client_of(self.address)
     }
+}
+
+/// A client; what it waits for comes soon, or never.
+pub(crate) fn client_of(address: SocketAddr) -> TcpStream {
+    let client = TcpStream::connect(address).unwrap();
+    client.set_nodelay(true).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    client
 }
 
 impl Drop for Rig {

@@ -21,6 +21,8 @@ use crossroads::status::owner;
 use crossroads::status::publish::SegmentWriter;
 use crossroads::status::snapshot::{BackendFacts, Phase, SegmentHeader, ServiceFacts};
 
+use crate::rig::client_of;
+
 /// A worker that serves one service.
 pub(crate) struct Daemon {
     address: SocketAddr,
@@ -78,14 +80,9 @@ impl Daemon {
         }
     }
 
-    /// A client; what it waits for comes soon, or never.
+    /// A client of the service.
     pub(crate) fn connect(&self) -> TcpStream {
-        let client = TcpStream::connect(self.address).unwrap();
-        client.set_nodelay(true).unwrap();
-        client
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        client
+        client_of(self.address)
     }
 }
 
