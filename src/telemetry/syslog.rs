@@ -1,10 +1,9 @@
 //! The thread that writes to syslog.
 //!
 //! A Unix datagram socket, one datagram a line, in the form of RFC 3164; many
-//! lines go in one call. A
-//! socket that is lost is opened again, tried at most once a second; until
-//! then lines wait in the queue. A receiver that is too slow makes this thread
-//! wait, and nobody else.
+//! lines go in one call. A socket that is lost is opened again, tried at most
+//! once a second; until then lines wait in the queue. A receiver that is too
+//! slow makes this thread wait, and nobody else.
 //!
 //! Facilities and severities are those of the `syslog` crate. The form is our
 //! own, since its dates are GMT; so is the sending, since it never opens a lost
