@@ -379,6 +379,28 @@ fn what_is_no_file_is_refused_at_sighup_and_nothing_waits_for_it() {
     }
 }
 
+/// 14.3 (decided): what was read again is shown though no client comes.
+#[test]
+fn lists_that_are_read_again_at_rest_are_shown() {
+    let maple = Backend::banner("maple");
+    let mut setup = shop(&maple, "denyfile enemies;");
+    let file = setup.sandbox().write("enemies", "127.0.0.9");
+    let proxy = setup.start();
+    proxy.await_lists([0, 1]);
+
+    // More than once: at first the start is still being published.
+    for size in 2..5 {
+        let filters: String = (1..=size).map(|host| format!("127.0.1.{host} ")).collect();
+        fs::write(&file, filters).unwrap();
+        hangup(
+            &proxy,
+            &format!("deny list read from enemies, {size} filters"),
+        );
+
+        proxy.await_lists([0, size]);
+    }
+}
+
 /// Section 15, 12.3 (decided): a daemon without access files takes SIGHUP as
 /// nothing, and one that drains reads its lists all the same.
 #[test]

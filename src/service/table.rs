@@ -298,7 +298,6 @@ impl BackendTable {
     pub fn start_probe(&self) -> Option<(ProbeTicket, Target)> {
         let mut state = self.lock();
         let (ticket, change) = state.pool.start_probe(Moment::now())?;
-        self.mark.set();
         let backend = ticket.backend();
         let target = state.targets[backend.index()].clone();
         self.changed(&mut state, backend, change);

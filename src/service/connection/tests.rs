@@ -312,7 +312,7 @@ fn service_is_published_when_something_happened_and_once_more() {
     assert!(!rig.service.publish_changes(1));
 
     type Step = fn(&mut Rig, &mut Session);
-    let steps: [(&str, Step); 4] = [
+    let steps: [(&str, Step); 5] = [
         ("chosen", |rig, session| {
             assert!(matches!(rig.next(session), Next::Connect(_)));
         }),
@@ -321,6 +321,9 @@ fn service_is_published_when_something_happened_and_once_more() {
         }),
         ("told", |rig, _| {
             rig.service.table().tell_state(CEDAR, ShownState::Down);
+        }),
+        ("counted", |_, session| {
+            session.service().counts().answered(400);
         }),
         ("moved", |rig, _| {
             rig.service.table().traffic(BIRCH, 0).add_to_client(7);
