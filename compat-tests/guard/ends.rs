@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sockopt};
 
@@ -85,10 +86,50 @@ impl End {
         std::mem::take(&mut self.received)
     }
 
-    /// The socket, for what needs threads.
-    pub(crate) fn into_stream(self) -> TcpStream {
-        self.stream.set_nonblocking(false).expect("blocking");
-        self.stream
+    /// The same until `amount` bytes have come, which are not kept.
+    #[track_caller]
+    pub(crate) fn hear_bytes(&mut self, amount: usize, worker: &mut Worker) {
+        let mut missing = amount;
+        worker.until("as many bytes", || {
+            missing -= self.discard(missing);
+            (missing == 0).then_some(())
+        });
+    }
+
+    /// Streams `amount` bytes to `to`, each as soon as there is room.
+    #[track_caller]
+    pub(crate) fn stream(&mut self, amount: usize, to: &mut Self, worker: &mut Worker) {
+        let chunk = vec![7; 1 << 20];
+        let (mut unsent, mut missing) = (amount, amount);
+        worker.until("the end of the stream", || {
+            let next = &chunk[..chunk.len().min(unsent)];
+            unsent -= or_wait(self.stream.write(next));
+            missing -= to.discard(missing);
+            (missing == 0).then_some(())
+        });
+    }
+
+    /// The daemon's socket at the other end of this one.
+    pub(crate) fn other_end(&self, worker: &Worker) -> OwnedFd {
+        let local = self.stream.local_addr().expect("an address").into();
+        let other_end = worker.descriptors().into_iter().find(|descriptor| {
+            rustix::net::getpeername(descriptor).is_ok_and(|peer| peer.as_ref() == Some(&local))
+        });
+        other_end.expect("the daemon's socket")
+    }
+
+    /// Reads of what is there as much as is wanted; how many bytes that were.
+    fn discard(&mut self, wanted: usize) -> usize {
+        // As large as a piece on loopback, small enough to be made each time.
+        let mut buffer = [0; 64 << 10];
+        let mut read = 0;
+        loop {
+            let room = buffer.len().min(wanted - read);
+            match or_wait(self.stream.read(&mut buffer[..room])) {
+                0 => return read,
+                more => read += more,
+            }
+        }
     }
 
     /// Reads what is there; whether that was the end.
@@ -102,5 +143,14 @@ impl End {
                 Err(error) => panic!("receive: {error}"),
             }
         }
+    }
+}
+
+/// What a socket moved; nothing when it would have had to wait.
+#[track_caller]
+fn or_wait(moved: std::io::Result<usize>) -> usize {
+    match moved {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        moved => moved.expect("a connection"),
     }
 }

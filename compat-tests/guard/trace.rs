@@ -5,6 +5,8 @@
 //! of [`Worker::until`] is never in a race with it: every run counts the same.
 
 use std::collections::BTreeMap;
+use std::fs::DirEntry;
+use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -12,6 +14,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use crate::harness::{Deadline, Process, eventually};
 
@@ -82,6 +85,22 @@ impl Worker {
             *named.entry(name(number)).or_default() += times;
         }
         named
+    }
+
+    /// Duplicates of what the daemon has open.
+    pub(crate) fn descriptors(&self) -> Vec<OwnedFd> {
+        let pid = i32::try_from(self.process.0).ok();
+        let pid = pid.and_then(rustix::process::Pid::from_raw);
+        let daemon = pidfd_open(pid.expect("a pid"), PidfdFlags::empty()).expect("the daemon");
+        let entries = std::fs::read_dir(format!("/proc/{}/fd", self.process.0));
+        let duplicate = |entry: std::io::Result<DirEntry>| {
+            let number = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            pidfd_getfd(&daemon, number, PidfdGetfdFlags::empty()).ok()
+        };
+        entries
+            .expect("descriptors")
+            .filter_map(duplicate)
+            .collect()
     }
 
     /// Lets it go on by one stop, if it has come to one.
