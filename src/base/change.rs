@@ -18,7 +18,7 @@
 //! service is published once more a round after its last mark.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Whether the publisher sleeps, and what wakes it.
@@ -107,6 +107,39 @@ impl ChangeMark {
     }
 }
 
+/// How many of some things were lost since the start, by whatever thread at
+/// whatever moment.
+#[derive(Debug, Default)]
+pub struct Losses {
+    count: AtomicU64,
+    mark: OnceLock<Arc<ChangeMark>>,
+}
+
+impl Losses {
+    /// Has each further loss set the mark of the service it is published with.
+    /// Only what is said first counts.
+    pub fn mark_by(&self, mark: &Arc<ChangeMark>) {
+        // A service is made once with what belongs to it.
+        let _ = self.mark.set(Arc::clone(mark));
+    }
+
+    /// Counts so many more.
+    pub fn add(&self, more: u64) {
+        if more == 0 {
+            return;
+        }
+        self.count.fetch_add(more, Ordering::Relaxed);
+        if let Some(mark) = self.mark.get() {
+            mark.set();
+        }
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
@@ -144,6 +177,21 @@ mod tests {
         marks[1].set();
 
         assert_eq!(woken.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn losses_set_the_mark_and_none_does_not() {
+        let mark = Arc::new(ChangeMark::default());
+        let losses = Losses::default();
+        losses.add(1);
+        losses.mark_by(&mark);
+
+        losses.add(0);
+        assert!(!mark.is_set());
+        losses.add(2);
+
+        assert!(mark.is_set());
+        assert_eq!(losses.count(), 3);
     }
 
     #[test]

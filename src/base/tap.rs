@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::base::change::ChangeMark;
 use crate::base::endpoint::{BackendAddr, ClientAddr};
 use crate::base::id::{BackendId, ConnectionId};
 use crate::base::name::ServiceName;
@@ -53,6 +54,9 @@ pub trait ServiceTaps: fmt::Debug + Send + Sync {
 
     /// Blocks of `backend` that could not be logged, since the start.
     fn lost(&self, backend: BackendId) -> u64;
+
+    /// Has `mark` set whenever a block is lost.
+    fn mark_losses(&self, mark: &Arc<ChangeMark>);
 }
 
 /// Gives the taps of services.

@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
+use crate::base::change::{ChangeMark, Losses};
 use crate::process::account::Account;
 use crate::process::question::{Fault, Question, Reply, Wake, question};
 
@@ -74,7 +75,7 @@ struct Shared {
     owner: Box<dyn ResidentOwner>,
     state: Mutex<State>,
     more: Notify,
-    dropped: AtomicU64,
+    dropped: Losses,
     /// Never begins anew: late answers must not meet the questions of another
     /// life of the program.
     last_id: AtomicU64,
@@ -104,7 +105,7 @@ impl Resident {
                 ..State::default()
             }),
             more: Notify::new(),
-            dropped: AtomicU64::new(0),
+            dropped: Losses::default(),
             last_id: AtomicU64::new(0),
         });
         let supervised = Arc::clone(&shared);
@@ -160,9 +161,14 @@ impl Resident {
         self.0.living.closed().await;
     }
 
+    /// Has `mark` set whenever a line is dropped.
+    pub fn mark_dropped(&self, mark: &Arc<ChangeMark>) {
+        self.0.shared.dropped.mark_by(mark);
+    }
+
     /// How many lines were dropped so far.
     pub fn dropped(&self) -> u64 {
-        self.0.shared.dropped.load(Ordering::Relaxed)
+        self.0.shared.dropped.count()
     }
 }
 
@@ -172,7 +178,7 @@ impl Shared {
     }
 
     fn lost(&self, fault: Fault) {
-        self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.dropped.add(1);
         if fault == Fault::Behind {
             self.owner.behind();
         }
@@ -182,7 +188,7 @@ impl Shared {
     fn away(&self) {
         let state = std::mem::take(&mut *self.lock());
         let lost = state.queue.len() as u64;
-        self.dropped.fetch_add(lost, Ordering::Relaxed);
+        self.dropped.add(lost);
         // Dropping the open questions answers them.
     }
 }

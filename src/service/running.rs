@@ -159,6 +159,14 @@ impl ServicePrograms {
             residents,
         }
     }
+
+    /// Has `mark` set whenever something for a program is dropped.
+    fn mark_dropped(&self, mark: &Arc<ChangeMark>) {
+        if let Some(hooks) = &self.hooks {
+            hooks.mark_dropped(mark);
+        }
+        self.residents.mark_dropped(mark);
+    }
 }
 
 impl RunningService {
@@ -191,6 +199,10 @@ impl RunningService {
         .with_mark(Arc::clone(&mark));
         let table = Arc::new(table);
         let programs = programs(&table);
+        programs.mark_dropped(&mark);
+        if let Some(taps) = &taps {
+            taps.mark_losses(&mark);
+        }
         let idle = config
             .backends
             .iter()
@@ -319,25 +331,14 @@ impl RunningService {
 
     /// Writes its numbers into shared memory if they may have changed; whether
     /// that was so. For the one publisher only.
-    ///
-    /// Programs and logs of traffic lose things at any moment, and mark nothing.
     pub fn publish_changes(&self, heartbeat: u64) -> bool {
-        let marked = self.mark.take() || self.loses();
+        let marked = self.mark.take();
         // A round later, for what was on its way while the mark was taken.
         let changed = self.settling.swap(marked, Ordering::Relaxed) || marked;
         if changed {
             self.publish(heartbeat);
         }
         changed
-    }
-
-    fn loses(&self) -> bool {
-        let programs = &self.programs;
-        let residents = &programs.residents;
-        self.taps.is_some()
-            || programs.hooks.is_some()
-            || residents.handler.is_some()
-            || residents.events.is_some()
     }
 
     /// Step 10: writes its numbers into shared memory.

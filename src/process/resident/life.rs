@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -217,9 +216,7 @@ impl<'a> Outgoing<'a> {
 impl Drop for Outgoing<'_> {
     fn drop(&mut self) {
         let lines = self.rest().iter().filter(|&&byte| byte == b'\n').count();
-        self.shared
-            .dropped
-            .fetch_add(lines as u64, Ordering::Relaxed);
+        self.shared.dropped.add(lines as u64);
     }
 }
 

@@ -205,6 +205,8 @@ fn line_that_a_program_dies_before_is_counted_as_dropped() {
     let barrier = around.path().join("barrier");
     nix::unistd::mkfifo(&barrier, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let (resident, heard, _runner) = resident(&format!("read x < {}; exit 1", barrier.display()));
+    let mark = Arc::default();
+    resident.mark_dropped(&mark);
     // More than its pipe holds, so that it stays half-way.
     resident.tell(vec![b'x'; 200_000]);
     until("it is on its way", || resident.0.shared.lock().queued == 0);
@@ -213,6 +215,7 @@ fn line_that_a_program_dies_before_is_counted_as_dropped() {
 
     heard.recv_timeout(DEADLINE).unwrap();
     assert_eq!(resident.dropped(), 1);
+    assert!(mark.is_set());
 }
 
 #[test]

@@ -3,9 +3,12 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::base::change::{ChangeMark, Losses};
 use crate::base::limits::Limits;
+use crate::base::name::ServiceName;
 use crate::base::outcome::Manner;
 use crate::base::state::{Reason, ShownState};
+use crate::base::tap::{ByteTap, ServiceTaps, Tapped, Taps};
 use crate::policy::testing::{BIRCH, CEDAR, MAPLE, REFUSED};
 use crate::relay::host::{Order, RelayKey};
 use crate::service::running::ServicePrograms;
@@ -37,10 +40,16 @@ impl Rig {
     }
 
     fn with(more: &str, limits: Limits) -> Self {
+        Self::tapped(more, limits, None)
+    }
+
+    fn tapped(more: &str, limits: Limits, taps: Option<Arc<dyn Taps>>) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let (key, segment) = segment(&NAMES);
         let diary = Diary::of_segment(key);
-        let shared = shared(Arc::<Diary>::clone(&diary), limits, runtime.handle());
+        let sink = Arc::<Diary>::clone(&diary);
+        let mut shared = shared(sink, limits, runtime.handle());
+        Arc::get_mut(&mut shared).unwrap().taps = taps;
         let no_programs = |_: &_| ServicePrograms::default();
         let config = by_order(more);
         let service = RunningService::new(&config, &shared, segment, no_programs);
@@ -74,6 +83,34 @@ impl Rig {
         self.service.publish(1);
         let found = numbers_of(self.key, backend.index()).unwrap();
         [found.active, found.total, found.failures, found.aborted]
+    }
+}
+
+/// Logs of traffic that lose blocks of maple when the test says so.
+#[derive(Clone, Debug, Default)]
+struct Lossy(Arc<Losses>);
+
+impl Taps for Lossy {
+    fn of_service(&self, _: &ServiceName) -> Option<Arc<dyn ServiceTaps>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+impl ServiceTaps for Lossy {
+    fn may_tap(&self, _: ClientAddr) -> bool {
+        false
+    }
+
+    fn tap(&self, _: &Tapped) -> Option<Box<dyn ByteTap>> {
+        None
+    }
+
+    fn lost(&self, backend: BackendId) -> u64 {
+        if backend == MAPLE { self.0.count() } else { 0 }
+    }
+
+    fn mark_losses(&self, mark: &Arc<ChangeMark>) {
+        self.0.mark_by(mark);
     }
 }
 
@@ -349,6 +386,20 @@ fn service_is_published_when_something_happened_and_once_more() {
     rig.host.return_place(SHOP);
     quiet(&rig);
     assert_eq!(service_numbers_of(rig.key).active, 0);
+}
+
+/// A log may lose what it has queued long after the connection that it is of.
+#[test]
+fn service_is_published_when_a_log_loses_something() {
+    let logs = Lossy::default();
+    let rig = Rig::tapped("", Limits::default(), Some(Arc::new(logs.clone())));
+    while rig.service.publish_changes(1) {}
+
+    logs.0.add(3);
+
+    assert!(rig.service.publish_changes(1));
+    let numbers = numbers_of(rig.key, MAPLE.index()).unwrap();
+    assert_eq!(numbers.log_dropped, 3);
 }
 
 #[test]

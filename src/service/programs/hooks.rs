@@ -3,9 +3,9 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::base::change::{ChangeMark, Losses};
 use crate::base::event::{Event, EventSink};
 use crate::base::id::{BackendId, ConnectionId};
 use crate::base::template::{Template, TemplateKind};
@@ -22,7 +22,7 @@ pub struct ServiceHooks {
     queue: HookQueue,
     /// By back end.
     backends: Vec<BackendHooks>,
-    dropped: AtomicU64,
+    dropped: Losses,
 }
 
 struct BackendHooks {
@@ -105,7 +105,7 @@ impl ServiceHooks {
                 facts: ingredients.facts(),
                 queue: ingredients.programs.hooks.clone(),
                 backends,
-                dropped: AtomicU64::new(0),
+                dropped: Losses::default(),
             })
     }
 
@@ -156,9 +156,14 @@ impl ServiceHooks {
         }
     }
 
+    /// Has `mark` set whenever a hook finds the queue full.
+    pub fn mark_dropped(&self, mark: &Arc<ChangeMark>) {
+        self.dropped.mark_by(mark);
+    }
+
     /// How many hooks found the queue full.
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.dropped.count()
     }
 
     fn hook(
@@ -180,7 +185,7 @@ impl ServiceHooks {
     }
 
     fn drop_hooks(&self, hooks: &BackendHooks, hook: &str, count: u64) {
-        self.dropped.fetch_add(count, Ordering::Relaxed);
+        self.dropped.add(count);
         hooks.site.sink.emit(&Event::HookDropped {
             backend: hooks.site.table.at(hooks.site.backend),
             hook,

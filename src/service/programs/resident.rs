@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::base::change::ChangeMark;
 use crate::base::event::{Event, EventSink};
 use crate::base::template::{Template, TemplateKind};
 use crate::base::text::Text;
@@ -53,6 +54,13 @@ impl Residents {
             handler,
             events,
             shared,
+        }
+    }
+
+    /// Has `mark` set whenever a line is dropped.
+    pub fn mark_dropped(&self, mark: &Arc<ChangeMark>) {
+        for resident in self.handler.iter().chain(&self.events) {
+            resident.mark_dropped(mark);
         }
     }
 

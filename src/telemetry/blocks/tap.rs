@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::base::change::{ChangeMark, Losses};
 use crate::base::endpoint::ClientAddr;
 use crate::base::event::{AtBackend, Event, EventSink};
 use crate::base::id::{BackendId, ConnectionId};
@@ -48,7 +49,7 @@ impl Hub {
     /// A block of `logged` was lost; said at most once a second, because the
     /// log itself takes a lock.
     pub(super) fn lost(&self, logged: &Logged, file: &Path, reason: &str) {
-        logged.lost.fetch_add(1, Ordering::Relaxed);
+        logged.lost.add(1);
         let second = 1 + self.started.elapsed().as_secs();
         if logged.warned.swap(second, Ordering::Relaxed) != second {
             self.sink.0.emit(&Event::LogDropped {
@@ -80,7 +81,7 @@ impl Hub {
 pub(super) struct Logged {
     service: ServiceName,
     pub(super) settings: LoggedBackend,
-    lost: AtomicU64,
+    lost: Losses,
     /// In which second of the hub a loss was said last; 0 = never.
     warned: AtomicU64,
 }
@@ -101,7 +102,7 @@ impl Logged {
 
     /// Counts a block that has no file to go to; the open was warned of.
     pub(super) fn count_lost(&self) {
-        self.lost.fetch_add(1, Ordering::Relaxed);
+        self.lost.add(1);
     }
 }
 
@@ -118,7 +119,7 @@ impl ServiceLogs {
             Arc::new(Logged {
                 service: service.name.clone(),
                 settings,
-                lost: AtomicU64::new(0),
+                lost: Losses::default(),
                 warned: AtomicU64::new(0),
             })
         };
@@ -148,7 +149,13 @@ impl ServiceTaps for ServiceLogs {
 
     fn lost(&self, backend: BackendId) -> u64 {
         let logged = self.backends.get(backend.index());
-        logged.map_or(0, |logged| logged.lost.load(Ordering::Relaxed))
+        logged.map_or(0, |logged| logged.lost.count())
+    }
+
+    fn mark_losses(&self, mark: &Arc<ChangeMark>) {
+        for backend in &self.backends {
+            backend.lost.mark_by(mark);
+        }
     }
 }
 

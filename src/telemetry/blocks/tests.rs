@@ -227,6 +227,8 @@ fn file_that_cannot_be_opened_is_warned_of_and_its_blocks_are_counted() {
     let mut maple = with_text(directory.path());
     maple.traffic = Some(directory.path().join("missing/traffic"));
     let desk = Desk::new(maple, 1 << 20);
+    let mark = Arc::default();
+    desk.taps.mark_losses(&mark);
     let mut tap = desk.connect();
     say(&mut tap, Origin::Client, b"x");
     say(&mut tap, Origin::Client, b"y");
@@ -234,6 +236,7 @@ fn file_that_cannot_be_opened_is_warned_of_and_its_blocks_are_counted() {
     let (lost, warnings) = desk.finish();
 
     assert_eq!(lost, 2);
+    assert!(mark.is_set());
     assert_eq!(warnings.len(), 1);
     assert!(
         warnings[0].starts_with("maple not opened: No such file"),
