@@ -48,6 +48,10 @@ struct Stage {
 impl Stage {
     /// None where this machine forbids to trace and its owner knows that.
     fn set(service: &str, backend: &str) -> Option<Self> {
+        Self::with_flags(&[], service, backend)
+    }
+
+    fn with_flags(flags: &[&str], service: &str, backend: &str) -> Option<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a back end");
         listener.set_nonblocking(true).expect("non-blocking");
         let at = listener.local_addr().expect("an address").to_string();
@@ -56,6 +60,7 @@ impl Stage {
         let proxy = Setup::new(service)
             .backend("maple", at, backend)
             .flags(["-w", "1"])
+            .flags(flags.iter().copied())
             .write();
         let running = proxy.start_foreground();
         let worker = match Worker::trace(Process(running.pid())) {
@@ -158,13 +163,20 @@ fn assert_known(error: Errno) {
     );
 }
 
-/// Where the units come slowly the thread that publishes numbers goes to sleep
-/// between them, and the worker wakes it by a write. It stays up for 150 ms at
-/// least, so that these are few however many units there are.
+/// Threads that rest between their rounds are woken by the worker if nothing
+/// came while they were up, so that these calls are few in a time, however many
+/// units there are, and more for each unit where units come slowly.
 fn forget_wakings(calls: &mut Calls, time: Duration) {
-    let wakings = time.as_millis() as u64 / 150;
-    if let Some(writes) = calls.get_mut("write") {
-        *writes = writes.saturating_sub(wakings);
+    let milliseconds = time.as_millis() as u64;
+    // Numbers are published every 150 ms; the two threads that write lines,
+    // for stderr and for syslog, gather them for 10 ms.
+    for (call, most) in [
+        ("write", milliseconds / 150),
+        ("futex", 2 * milliseconds / 10),
+    ] {
+        if let Some(calls) = calls.get_mut(call) {
+            *calls = calls.saturating_sub(most);
+        }
     }
 }
 
@@ -200,6 +212,22 @@ fn connection(stage: &mut Stage) {
 fn a_connection() {
     for (service, backend) in [("", ""), (WATCHFUL, LIMITED)] {
         let Some(stage) = Stage::set(service, backend) else {
+            return;
+        };
+        stage.assert_costs("tcp-conn", connection);
+    }
+}
+
+/// Lines are written by other threads: to the worker a connection with them is
+/// one without.
+#[test]
+fn a_connection_with_lines() {
+    for (flags, service) in [
+        (&["-a"][..], ""),
+        (&["-A", "json"], ""),
+        (&[], "verbosity on;"),
+    ] {
+        let Some(stage) = Stage::with_flags(flags, service, "") else {
             return;
         };
         stage.assert_costs("tcp-conn", connection);

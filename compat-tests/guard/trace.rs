@@ -24,8 +24,8 @@ pub(crate) type Calls = BTreeMap<String, u64>;
 /// A worker of the daemon whose system calls are counted.
 ///
 /// Only a thread of the daemon that serves connections: what the first thread
-/// does depends on time (it publishes numbers five times a second), and a
-/// worker that woke it for a connection would make a call for that itself.
+/// does depends on time (it publishes numbers several times a second), and a
+/// worker that woke it for each connection would make a call for that itself.
 pub(crate) struct Worker {
     thread: Pid,
     process: Process,
