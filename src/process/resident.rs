@@ -119,10 +119,10 @@ impl Resident {
         let shared = &self.0.shared;
         let mut state = shared.lock();
         let result = state.push(line);
-        let waits = state.resting && state.queued < LONGEST_QUEUE / 4;
+        let gathers = state.gathers();
         drop(state);
         match result {
-            Ok(()) if waits => {}
+            Ok(()) if gathers => {}
             Ok(()) => shared.more.notify_one(),
             Err(fault) => shared.lost(fault),
         }
@@ -205,6 +205,11 @@ impl State {
         self.queued += line.len();
         self.queue.push_back(line);
         Ok(())
+    }
+
+    /// Whether lines may wait until the program was left alone for a while.
+    fn gathers(&self) -> bool {
+        self.resting && self.queued < LONGEST_QUEUE / 4
     }
 
     /// Puts a line before all others.

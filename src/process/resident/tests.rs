@@ -117,6 +117,46 @@ fn who_puts_a_question_together_may_tell_something_meanwhile() {
 }
 
 #[test]
+fn lines_gather_once_all_were_taken_until_a_quarter_is_full() {
+    let mut state = State {
+        running: true,
+        ..State::default()
+    };
+    let mut taken = Vec::new();
+    state.push(b"first".to_vec()).unwrap();
+    assert!(!state.gathers());
+
+    state.take_lines(&mut taken);
+    state.push(b"second".to_vec()).unwrap();
+    assert!(state.gathers());
+    state.push(vec![b'x'; LONGEST_QUEUE / 4]).unwrap();
+    assert!(!state.gathers());
+
+    state.take_lines(&mut taken);
+    assert!(state.gathers());
+    state.take_lines(&mut taken);
+    assert!(!state.gathers(), "nothing came meanwhile");
+}
+
+/// Of many tries one is quick: a busy machine may delay each, a question that
+/// waits with the lines would be late always.
+#[test]
+fn question_does_not_wait_with_the_lines_that_gather() {
+    let line = "read hello; while read first rest; do test $first = told || echo $first yes; done";
+    let (resident, _, _runner) = resident(line);
+    answer_of(ask(&resident, "are you there")).unwrap();
+
+    let quickest = (0..50).filter_map(|_| {
+        resident.tell(b"told".to_vec());
+        until("it is told", || resident.0.shared.lock().queued == 0);
+        let (gather, asked) = (resident.0.shared.lock().resting, Instant::now());
+        answer_of(ask(&resident, "and now")).unwrap();
+        gather.then(|| asked.elapsed())
+    });
+    assert!(quickest.min().unwrap() < REST / 2);
+}
+
+#[test]
 fn greeting_comes_first_and_lines_keep_their_order() {
     let around = tempfile::tempdir().unwrap();
     let log = around.path().join("log");
