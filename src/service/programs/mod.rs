@@ -166,3 +166,6 @@ impl Ingredients<'_> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;
