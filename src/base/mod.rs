@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides anything, opens anything or knows another room.
 
+pub(crate) mod bits;
 pub mod calendar;
 pub mod change;
 pub mod clock;

@@ -18,7 +18,6 @@
 pub mod access;
 pub mod admission;
 mod backend;
-mod bits;
 pub mod dispatch;
 pub mod pool;
 #[cfg(test)]

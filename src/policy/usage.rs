@@ -17,7 +17,7 @@
 
 use std::time::Duration;
 
-use crate::policy::bits::{Bits, positions};
+use crate::base::bits::{Bits, positions};
 use crate::policy::dispatch::{DispatchMode, Over};
 use crate::policy::pool::PoolBackend;
 

@@ -1,7 +1,7 @@
 //! What a mode sees of the back ends.
 
+use crate::base::bits::{WORD, positions};
 use crate::base::id::BackendId;
-use crate::policy::bits::{WORD, positions};
 use crate::policy::dispatch::Standings;
 use crate::policy::pool::Tried;
 

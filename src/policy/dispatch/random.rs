@@ -1,8 +1,8 @@
 //! `random`: by chance, weak back ends less often.
 
+use crate::base::bits::{Bits, WORD, positions};
 use crate::base::id::BackendId;
 use crate::base::random::Random;
-use crate::policy::bits::{Bits, WORD, positions};
 use crate::policy::dispatch::{Ask, Candidates, Mode};
 use crate::policy::pool::PoolBackend;
 

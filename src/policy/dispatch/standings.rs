@@ -6,10 +6,10 @@
 //! brought up to date when something changes, which is for one back end at a
 //! time (except decay), instead of being worked out for each choice.
 
+use crate::base::bits::Bits;
 use crate::base::id::BackendId;
 use crate::base::quantity::{ConnectionLimit, Weight};
 use crate::base::state::ShownState;
-use crate::policy::bits::Bits;
 use crate::policy::dispatch::DispatchMode;
 use crate::policy::dispatch::random::Shares;
 use crate::policy::pool::PoolBackend;

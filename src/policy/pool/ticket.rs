@@ -1,8 +1,8 @@
 //! What the service holds in hand while something of a back end is under way.
 
+use crate::base::bits::{WORD, bit};
 use crate::base::id::BackendId;
 use crate::policy::backend::Epoch;
-use crate::policy::bits::{WORD, bit};
 
 /// A reserved place at a back end: its active number counts one more as long as
 /// the ticket lives.
