@@ -8,11 +8,13 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossroads::base::change::Touched;
 use crossroads::base::endpoint::{Endpoint, Host};
 use crossroads::base::event::{Event, EventSink};
 use crossroads::base::id::BackendId;
 use crossroads::base::name::{BackendName, ServiceName};
 use crossroads::base::quantity::{ConnectionLimit, Percent, Weight};
+use crossroads::base::traffic::Traffic;
 use crossroads::policy::dispatch::{DispatchMode, Over};
 use crossroads::policy::pool::{PoolBackend, PoolSettings, Tried};
 use crossroads::service::table::{self, BackendTable};
@@ -96,11 +98,13 @@ impl EventSink for Nobody {
 
 /// A service of a thousand back ends, for which `workers` move something.
 fn service(number: u32, workers: usize) -> Arc<BackendTable> {
+    let touched = Arc::new(Touched::new(1000, Arc::default()));
     let names = (0..1000).map(|at| BackendName::new(&format!("b{at}")).unwrap());
-    let facts = names.clone().map(|name| table::BackendFacts {
+    let facts = (0..).map(BackendId).zip(names.clone());
+    let facts = facts.map(|(id, name)| table::BackendFacts {
         name,
         verbose: false,
-        traffic: (0..workers).map(|_| Arc::default()).collect(),
+        traffic: Traffic::of_workers(workers, &touched, id),
     });
     let backends = names.map(|name| PoolBackend {
         name,
@@ -123,16 +127,20 @@ fn service(number: u32, workers: usize) -> Arc<BackendTable> {
     let name = ServiceName::new("bench").unwrap();
     let segment = segment(number, 1000).1;
     let table = BackendTable::new(name, facts.collect(), settings, segment, Arc::new(Nobody));
-    Arc::new(table)
+    Arc::new(table.with_touched(touched))
 }
 
-/// The same with everything that is gathered for it, once a second: from the
-/// pools, and from the counters of so many workers. One core has 1 s.
-#[divan::bench(args = [2, 16])]
-fn gather_and_publish_10000_back_ends(bencher: Bencher<'_, '_>, workers: usize) {
+/// The same with everything that is gathered for it: from the pools, and from
+/// the counters of so many workers for each back end for which one of them has
+/// moved something, here one of `each`. It happens every 150 ms.
+#[divan::bench(args = [(2, 1), (16, 1), (2, 100), (16, 100)])]
+fn gather_and_publish_10000_back_ends(bencher: Bencher<'_, '_>, (workers, each): (usize, usize)) {
     let tables: Vec<_> = (0..10).map(|number| service(number, workers)).collect();
     bencher.bench_local(|| {
         for table in &tables {
+            for id in (0..1000).step_by(each).map(BackendId) {
+                table.traffic(id, 0).add_to_client(1);
+            }
             table.publish(&ServiceNumbers::default(), 7);
         }
     });

@@ -17,9 +17,13 @@
 //! may still be on its way when its mark is found to be set already, so a
 //! service is published once more a round after its last mark.
 
+use std::array;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+
+use crate::base::bits::{WORD, bit, positions};
+use crate::base::id::BackendId;
 
 /// Whether the publisher sleeps, and what wakes it.
 #[derive(Default)]
@@ -104,6 +108,79 @@ impl ChangeMark {
     /// Whether something changed since the last call. For the publisher only.
     pub fn take(&self) -> bool {
         self.is_set() && self.set.swap(false, Ordering::SeqCst)
+    }
+}
+
+/// For which back ends of a service something was moved since the publisher
+/// looked last. The counters of the workers lie far apart in memory, so most of
+/// what it costs to publish a back end is to read those.
+#[derive(Debug, Default)]
+pub struct Touched {
+    groups: Box<[Group]>,
+    mark: Arc<ChangeMark>,
+}
+
+/// The bits of 1,024 back ends. As with [`ChangeMark`], all workers read them
+/// for nearly everything they do.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Group([AtomicU64; WORDS]);
+
+const WORDS: usize = 16;
+
+impl Touched {
+    /// None of so many back ends of the service with this mark.
+    pub fn new(backends: usize, mark: Arc<ChangeMark>) -> Self {
+        let groups = backends.div_ceil(WORD * WORDS);
+        let groups = (0..groups).map(|_| Group::default()).collect();
+        Self { groups, mark }
+    }
+
+    /// The mark of the service.
+    pub fn mark(&self) -> &Arc<ChangeMark> {
+        &self.mark
+    }
+
+    /// Something was moved for `backend`. Nearly always this is a load, as with
+    /// the mark of the service, which is set by the first one.
+    pub fn touch(&self, backend: BackendId) {
+        let at = backend.index();
+        let group = self.groups.get(at / WORD / WORDS);
+        let Some(word) = group.map(|group| &group.0[at / WORD % WORDS]) else {
+            return;
+        };
+        if word.load(Ordering::Relaxed) & bit(at) == 0 {
+            word.fetch_or(bit(at), Ordering::SeqCst);
+            self.mark.set();
+        }
+    }
+
+    /// Forgets the back ends that were touched and calls `each` with them, after
+    /// the mark was taken. A number may still be on its way when the bit of its
+    /// back end is found to be set already, so `settling` keeps what was called
+    /// for, and it is called for once more the next time.
+    pub fn take(&self, settling: &mut Settling, mut each: impl FnMut(BackendId)) {
+        settling.0.resize_with(self.groups.len(), Default::default);
+        for (at, (group, before)) in self.groups.iter().zip(&mut settling.0).enumerate() {
+            let now = array::from_fn(|word| taken(&group.0[word]));
+            let before = std::mem::replace(before, now);
+            for word in 0..WORDS {
+                let number = at * WORDS + word;
+                positions(number, now[word] | before[word])
+                    .for_each(|index| each(BackendId(index as u32)));
+            }
+        }
+    }
+}
+
+/// For which back ends [`Touched::take`] was called for the last time.
+#[derive(Debug, Default)]
+pub struct Settling(Vec<[u64; WORDS]>);
+
+fn taken(word: &AtomicU64) -> u64 {
+    match word.load(Ordering::Relaxed) {
+        0 => 0,
+        _ => word.swap(0, Ordering::SeqCst),
     }
 }
 
@@ -192,6 +269,32 @@ mod tests {
 
         assert!(mark.is_set());
         assert_eq!(losses.count(), 3);
+    }
+
+    #[test]
+    fn who_was_touched_is_taken_twice_and_marks_the_service() {
+        let mark = Arc::new(ChangeMark::default());
+        let touched = Touched::new(2_000, Arc::clone(&mark));
+        let mut settling = Settling::default();
+        let mut taken = || {
+            let mut all = Vec::new();
+            touched.take(&mut settling, |backend| all.push(backend.index()));
+            all
+        };
+        assert_eq!(taken(), [0; 0]);
+
+        for index in [1_999, 0, 64, 0] {
+            touched.touch(BackendId(index));
+        }
+
+        assert!(mark.take());
+        assert_eq!(taken(), [0, 64, 1_999]);
+        touched.touch(BackendId(63));
+        assert!(mark.take());
+        assert_eq!(taken(), [0, 63, 64, 1_999]);
+        assert_eq!(taken(), [63]);
+        assert_eq!(taken(), [0; 0]);
+        assert!(!mark.is_set());
     }
 
     #[test]

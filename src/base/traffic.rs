@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::base::change::ChangeMark;
+use crate::base::change::Touched;
+use crate::base::id::BackendId;
 
 /// What one worker has moved for one back end. Only that worker adds, so an
 /// addition is a load and a store; anyone may read.
@@ -21,25 +22,32 @@ pub struct Traffic {
     replies: [AtomicU64; 5],
     first_byte_microseconds: AtomicU64,
     reused: AtomicU64,
-    mark: Option<Arc<ChangeMark>>,
+    touched: Option<(Arc<Touched>, BackendId)>,
 }
 
 /// All adding is only for the worker that owns this.
 impl Traffic {
-    /// Counters of nothing yet; what is added marks the service that `mark`
-    /// belongs to.
-    pub fn marking(mark: Arc<ChangeMark>) -> Self {
-        Self {
-            mark: Some(mark),
-            ..Self::default()
-        }
+    /// Counters of nothing yet for `backend`, one for each worker; what is added
+    /// touches the back end.
+    pub fn of_workers(
+        workers: usize,
+        touched: &Arc<Touched>,
+        backend: BackendId,
+    ) -> Vec<Arc<Self>> {
+        let of_worker = |_| {
+            Arc::new(Self {
+                touched: Some((Arc::clone(touched), backend)),
+                ..Self::default()
+            })
+        };
+        (0..workers).map(of_worker).collect()
     }
 
     fn add(&self, counter: &AtomicU64, amount: u64) {
         let sum = counter.load(Ordering::Relaxed).wrapping_add(amount);
         counter.store(sum, Ordering::Relaxed);
-        if let Some(mark) = &self.mark {
-            mark.set();
+        if let Some((touched, backend)) = &self.touched {
+            touched.touch(*backend);
         }
     }
 
@@ -115,6 +123,37 @@ impl Traffic {
     /// Idle connections that were taken for another request so far.
     pub fn reused(&self) -> u64 {
         self.reused.load(Ordering::Relaxed)
+    }
+}
+
+/// What all workers together have moved for one back end.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Moved {
+    /// Bytes written to clients.
+    pub to_client: u64,
+    /// Bytes written to the back end.
+    pub to_backend: u64,
+    /// Requests sent to the back end.
+    pub requests: u64,
+    /// Replies of the back end by class, 1xx to 5xx.
+    pub replies: [u64; 5],
+    /// Times from a request to the first byte of its reply, in microseconds.
+    pub first_byte_microseconds: u64,
+}
+
+impl<'a> FromIterator<&'a Traffic> for Moved {
+    fn from_iter<T: IntoIterator<Item = &'a Traffic>>(workers: T) -> Self {
+        let mut sums = Self::default();
+        for worker in workers {
+            sums.to_client += worker.to_client();
+            sums.to_backend += worker.to_backend();
+            sums.requests += worker.requests();
+            for (sum, replies) in sums.replies.iter_mut().zip(worker.replies()) {
+                *sum += replies;
+            }
+            sums.first_byte_microseconds += worker.first_byte_microseconds();
+        }
+        sums
     }
 }
 

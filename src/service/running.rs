@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::base::change::{ChangeMark, Sleeper};
+use crate::base::change::{ChangeMark, Sleeper, Touched};
 use crate::base::event::{Event, EventSink, InService, ListSide};
 use crate::base::id::{BackendId, ConnectionCounter};
 use crate::base::limits::Limits;
@@ -179,12 +179,13 @@ impl RunningService {
         programs: impl FnOnce(&Arc<BackendTable>) -> ServicePrograms,
     ) -> Self {
         let mark = Arc::new(ChangeMark::new(Arc::clone(&shared.publisher)));
-        let backends = config.backends.iter().map(|backend| BackendFacts {
+        let touched = Touched::new(config.backends.len(), Arc::clone(&mark));
+        let touched = Arc::new(touched);
+        let backends = (0..).map(BackendId).zip(&config.backends);
+        let backends = backends.map(|(id, backend)| BackendFacts {
             name: backend.name.clone(),
             verbose: backend.verbosity || shared.verbose,
-            traffic: (0..shared.workers)
-                .map(|_| Arc::new(Traffic::marking(Arc::clone(&mark))))
-                .collect(),
+            traffic: Traffic::of_workers(shared.workers, &touched, id),
         });
         let taps = shared.taps.as_ref();
         let taps = taps.and_then(|taps| taps.of_service(&config.name));
@@ -196,7 +197,7 @@ impl RunningService {
             Arc::clone(&shared.sink),
         )
         .with_taps(taps.clone())
-        .with_mark(Arc::clone(&mark));
+        .with_touched(touched);
         let table = Arc::new(table);
         let programs = programs(&table);
         programs.mark_dropped(&mark);

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use crate::base::change::ChangeMark;
+use crate::base::change::{Settling, Touched};
 use crate::base::endpoint::{Endpoint, Host};
 use crate::base::event::{AtBackend, Event, EventSink};
 use crate::base::id::BackendId;
@@ -22,7 +22,7 @@ use crate::base::moment::Moment;
 use crate::base::name::{BackendName, ServiceName};
 use crate::base::state::{ConnectFailure, ShownState, StateChange};
 use crate::base::tap::ServiceTaps;
-use crate::base::traffic::Traffic;
+use crate::base::traffic::{Moved, Traffic};
 use crate::policy::dispatch::Explanation;
 use crate::policy::pool::{Pool, PoolSettings, ProbeTicket, Ticket, Tried};
 use crate::status::publish::SegmentWriter;
@@ -64,6 +64,9 @@ impl From<&Endpoint> for Target {
 struct State {
     pool: Pool,
     targets: Vec<Target>,
+    /// What the workers have moved, as far as it was looked at.
+    moved: Vec<Moved>,
+    settling: Settling,
     /// `None` once the segment was removed, or given up to a successor.
     segment: Option<SegmentWriter>,
 }
@@ -77,7 +80,7 @@ pub struct BackendTable {
     down: Box<[AtomicBool]>,
     sink: Arc<dyn EventSink>,
     taps: Option<Arc<dyn ServiceTaps>>,
-    mark: Arc<ChangeMark>,
+    touched: Arc<Touched>,
     revival: Notify,
 }
 
@@ -98,6 +101,7 @@ impl BackendTable {
         let down = settings.backends.iter().map(|_| AtomicBool::new(false));
         let down = down.collect();
         let pool = Pool::new(settings, Moment::now());
+        let moved = vec![Moved::default(); backends.len()];
         Self {
             service,
             down,
@@ -105,11 +109,13 @@ impl BackendTable {
             state: Mutex::new(State {
                 pool,
                 targets,
+                moved,
+                settling: Settling::default(),
                 segment: Some(segment),
             }),
             sink,
             taps: None,
-            mark: Arc::default(),
+            touched: Arc::default(),
             revival: Notify::new(),
         }
     }
@@ -120,9 +126,10 @@ impl BackendTable {
         self
     }
 
-    /// Marks what is to be published with `mark`.
-    pub fn with_mark(mut self, mark: Arc<ChangeMark>) -> Self {
-        self.mark = mark;
+    /// Publishes what is moved for those in `touched`, with whose mark it says
+    /// that there is something to publish.
+    pub fn with_touched(mut self, touched: Arc<Touched>) -> Self {
+        self.touched = touched;
         self
     }
 
@@ -134,7 +141,7 @@ impl BackendTable {
     /// For changing something that is published.
     fn change(&self) -> MutexGuard<'_, State> {
         let state = self.lock();
-        self.mark.set();
+        self.touched.mark().set();
         state
     }
 
@@ -249,6 +256,7 @@ impl BackendTable {
         let Some(change) = change else { return };
         let down = change.to == ShownState::Down;
         self.down[backend.index()].store(down, Ordering::Release);
+        self.look(state, backend);
         self.write_backend(state, backend);
         self.sink.emit(&Event::StateChanged {
             backend: self.at(backend),
@@ -273,6 +281,7 @@ impl BackendTable {
         if let Some(segment) = &mut state.segment {
             segment.set_server(backend, &server.to_string());
         }
+        self.look(&mut state, backend);
         self.write_backend(&mut state, backend);
         self.sink.emit(&Event::ServerChanged {
             backend: self.at(backend),
@@ -324,6 +333,10 @@ impl BackendTable {
             segment.heartbeat(heartbeat);
             segment.write_service(service);
         }
+        let mut settling = std::mem::take(&mut state.settling);
+        self.touched
+            .take(&mut settling, |backend| self.look(&mut state, backend));
+        state.settling = settling;
         for index in 0..self.backends.len() {
             self.write_backend(&mut state, BackendId(index as u32));
         }
@@ -336,38 +349,41 @@ impl BackendTable {
         }
     }
 
+    /// Looks at what the workers have moved for a back end.
+    fn look(&self, state: &mut State, backend: BackendId) {
+        let traffic = &self.backends[backend.index()].traffic;
+        state.moved[backend.index()] = traffic.iter().map(|worker| &**worker).collect();
+    }
+
     fn write_backend(&self, state: &mut State, backend: BackendId) {
-        let numbers = self.numbers(&state.pool, backend);
+        let numbers = self.numbers(state, backend);
         if let Some(segment) = &mut state.segment {
             segment.write_backend(backend, &numbers);
         }
     }
 
-    fn numbers(&self, pool: &Pool, backend: BackendId) -> BackendNumbers {
-        let view = pool.view(backend);
-        let traffic = &self.backends[backend.index()].traffic;
-        let sum = |count: fn(&Traffic) -> u64| traffic.iter().map(|one| count(one)).sum();
-        let replies = traffic.iter().map(|one| one.replies());
+    fn numbers(&self, state: &State, backend: BackendId) -> BackendNumbers {
+        let view = state.pool.view(backend);
+        let moved = state.moved[backend.index()];
         // The pool has it of plain connections, the workers have it of requests.
-        let by_request: u64 = sum(Traffic::first_byte_microseconds);
+        let first_byte = view.first_byte_microseconds;
+        let first_byte_microseconds = first_byte.saturating_add(moved.first_byte_microseconds);
         BackendNumbers {
             state: view.state,
             active: view.active,
             total: view.total,
             failures: view.failures,
             consecutive_failures: view.consecutive_failures,
-            bytes_to_client: sum(Traffic::to_client),
-            bytes_to_backend: sum(Traffic::to_backend),
+            bytes_to_client: moved.to_client,
+            bytes_to_backend: moved.to_backend,
             microseconds: view.microseconds,
             usage: view.usage,
             since: view.since,
             reason: view.reason,
             errno: view.errno.unsigned_abs(),
-            requests: sum(Traffic::requests),
-            replies: replies.fold([0; 5], |sums, one| {
-                std::array::from_fn(|class| sums[class] + one[class])
-            }),
-            first_byte_microseconds: view.first_byte_microseconds.saturating_add(by_request),
+            requests: moved.requests,
+            replies: moved.replies,
+            first_byte_microseconds,
             aborted: view.aborted,
             log_dropped: self.taps.as_ref().map_or(0, |taps| taps.lost(backend)),
         }

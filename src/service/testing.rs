@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use crate::base::change::Touched;
 use crate::base::clock::Clock;
 use crate::base::event::{Event, EventSink};
+use crate::base::id::BackendId;
 use crate::base::limits::Limits;
 use crate::base::name::{BackendName, ServiceName};
 use crate::base::state::ShownState;
+use crate::base::traffic::Traffic;
 use crate::config::model;
 use crate::policy::pool::PoolSettings;
 use crate::service::gate::Descriptors;
@@ -101,14 +104,17 @@ pub(super) fn table_for(
 ) -> (Arc<BackendTable>, Arc<Diary>, u32) {
     let (key, segment) = segment(&NAMES);
     let diary = Diary::of_segment(key);
-    let facts = NAMES.map(|name| BackendFacts {
+    let touched = Arc::new(Touched::new(NAMES.len(), Arc::default()));
+    let facts = (0..).map(BackendId).zip(NAMES);
+    let facts = facts.map(|(id, name)| BackendFacts {
         name: BackendName::new(name).unwrap(),
         verbose: false,
-        traffic: (0..workers).map(|_| Arc::default()).collect(),
+        traffic: Traffic::of_workers(workers, &touched, id),
     });
     let service = ServiceName::new("shop").unwrap();
     let sink: Arc<dyn EventSink> = Arc::<Diary>::clone(&diary);
-    let table = BackendTable::new(service, facts.into(), settings, segment, sink);
+    let table =
+        BackendTable::new(service, facts.collect(), settings, segment, sink).with_touched(touched);
     (Arc::new(table), diary, key)
 }
 
