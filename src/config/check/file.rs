@@ -1,7 +1,7 @@
 //! Rules across services, and about the file and the machine.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::MetadataExt;
 
 use nix::unistd::{User, geteuid};
@@ -11,7 +11,6 @@ use crate::config::diagnostic::Code;
 use crate::config::directives::Slot;
 use crate::config::draft::ServiceDraft;
 use crate::config::findings::{Finding, Findings, Location};
-use crate::config::model::BindTo;
 use crate::config::source::{FileSpan, SourceMap, quoted};
 use crate::config::{LoadOptions, Privilege, Purpose};
 
@@ -31,18 +30,14 @@ pub(super) fn check(subject: &Subject<'_>, map: &SourceMap, findings: &mut Findi
 
 /// E32: services that listen in the same place; E33: that have the same key.
 fn listeners(services: &[ServiceDraft], findings: &mut Findings) {
-    let mut ports: HashMap<u32, Vec<&ServiceDraft>> = HashMap::new();
+    let mut ports: HashMap<u32, Listeners<&ServiceDraft>> = HashMap::new();
     let mut keys: HashMap<u32, &ServiceDraft> = HashMap::new();
     for service in services {
         let port = service.settings.find(Slot::Port);
         let number = service.settings.number(Slot::Port);
         let mut clash = None;
         if let (Some(port), Some(number), Some(bind)) = (port, number, service.bind()) {
-            let others = ports.entry(number).or_default();
-            clash = others
-                .iter()
-                .copied()
-                .find(|other| other.bind().is_some_and(|other| overlap(bind, other)));
+            clash = ports.entry(number).or_default().add(service, bind.ip());
             if let Some(other) = clash {
                 let message = format!(
                     "port {number} is already taken by service `{}`",
@@ -55,7 +50,6 @@ fn listeners(services: &[ServiceDraft], findings: &mut Findings) {
                     None => finding,
                 });
             }
-            others.push(service);
         }
         if let Some(key) = service.shm_key() {
             match keys.get(&key) {
@@ -88,16 +82,51 @@ fn same_key(service: &ServiceDraft, other: &ServiceDraft, key: u32, findings: &m
     findings.push(finding.note(given(other), "taken here"));
 }
 
-/// Whether two services of one port would be in each other's way.
-fn overlap(one: BindTo, other: BindTo) -> bool {
-    let (one, other) = (one.ip().to_canonical(), other.ip().to_canonical());
-    let all = |address: IpAddr| address.is_ipv6() && address.is_unspecified();
-    let all_v4 = |address: IpAddr| address.is_ipv4() && address.is_unspecified();
-    one == other
-        || all(one)
-        || all(other)
-        || (all_v4(one) && other.is_ipv4())
-        || (all_v4(other) && one.is_ipv4())
+/// The services of one port by where they listen, so that thousands that have
+/// an address each are not compared with each other. Each has its number.
+struct Listeners<S> {
+    count: usize,
+    /// The first one of each address.
+    at: HashMap<IpAddr, (usize, S)>,
+    /// The first one of all, and of those of IPv4.
+    first: Option<(usize, S)>,
+    first_v4: Option<(usize, S)>,
+}
+
+impl<S> Default for Listeners<S> {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            at: HashMap::new(),
+            first: None,
+            first_v4: None,
+        }
+    }
+}
+
+impl<S: Copy> Listeners<S> {
+    /// Adds a service; gives the first one that would be in its way, or it in
+    /// that one's.
+    fn add(&mut self, service: S, address: IpAddr) -> Option<S> {
+        let address = address.to_canonical();
+        let at = |address: IpAddr| self.at.get(&address).copied();
+        let all = at(Ipv6Addr::UNSPECIFIED.into());
+        let in_the_way = match address {
+            IpAddr::V6(ip) if ip.is_unspecified() => [self.first, None, None],
+            IpAddr::V4(ip) if ip.is_unspecified() => [self.first_v4, all, None],
+            IpAddr::V4(_) => [at(address), all, at(Ipv4Addr::UNSPECIFIED.into())],
+            IpAddr::V6(_) => [at(address), all, None],
+        };
+        let in_the_way = in_the_way.into_iter().flatten().min_by_key(|other| other.0);
+        let own = (self.count, service);
+        self.count += 1;
+        self.at.entry(address).or_insert(own);
+        self.first.get_or_insert(own);
+        if address.is_ipv4() {
+            self.first_v4.get_or_insert(own);
+        }
+        in_the_way.map(|(_, other)| other)
+    }
 }
 
 /// W14: a file that others can write, while its commands run as root.
@@ -170,6 +199,54 @@ impl Accounts {
                         format!("running programs as {shown} needs root, and this is not root");
                     findings.push(Finding::new(Code::W13, setting.argument, message));
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    /// Whether two services of one port would be in each other's way.
+    fn overlap(one: IpAddr, other: IpAddr) -> bool {
+        let (one, other) = (one.to_canonical(), other.to_canonical());
+        let all = |address: IpAddr| address.is_ipv6() && address.is_unspecified();
+        let all_v4 = |address: IpAddr| address.is_ipv4() && address.is_unspecified();
+        one == other
+            || all(one)
+            || all(other)
+            || (all_v4(one) && other.is_ipv4())
+            || (all_v4(other) && one.is_ipv4())
+    }
+
+    fn address() -> impl Strategy<Value = IpAddr> {
+        let texts = [
+            "0.0.0.0",
+            "::",
+            "::ffff:0.0.0.0",
+            "192.0.2.1",
+            "::ffff:192.0.2.1",
+            "192.0.2.2",
+            "2001:db8::1",
+            "2001:db8::2",
+        ];
+        select(texts.map(|text| text.parse().unwrap()).to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn who_is_in_the_way_is_the_first_that_overlaps(
+            addresses in proptest::collection::vec(address(), 0..8),
+        ) {
+            let mut listeners = Listeners::default();
+            for (index, address) in addresses.iter().enumerate() {
+                let before = &addresses[..index];
+                let plain = before.iter().position(|other| overlap(*address, *other));
+                prop_assert_eq!(listeners.add(index, *address), plain);
             }
         }
     }

@@ -1,14 +1,13 @@
 //! W21: connections that come back to where they began.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::base::endpoint::Host;
 use crate::config::diagnostic::Code;
 use crate::config::directives::Slot;
 use crate::config::draft::ServiceDraft;
 use crate::config::findings::{Finding, Findings};
-use crate::config::model::BindTo;
 
 /// A back end that leads to a listener: service, back end, service it leads to.
 struct Edge {
@@ -54,10 +53,13 @@ pub(super) fn check(services: &[ServiceDraft], findings: &mut Findings) {
 }
 
 fn edges(services: &[ServiceDraft]) -> Vec<Edge> {
-    let mut listeners: HashMap<u32, Vec<usize>> = HashMap::new();
+    // Thousands may have the same port and an address each.
+    let mut listeners: HashMap<(u32, IpAddr), Vec<usize>> = HashMap::new();
     for (index, service) in services.iter().enumerate() {
-        if let Some(port) = service.settings.number(Slot::Port) {
-            listeners.entry(port).or_default().push(index);
+        let port = service.settings.number(Slot::Port);
+        if let (Some(port), Some(bind)) = (port, service.bind()) {
+            let address = bind.ip().to_canonical();
+            listeners.entry((port, address)).or_default().push(index);
         }
     }
     let mut edges = Vec::new();
@@ -66,28 +68,30 @@ fn edges(services: &[ServiceDraft]) -> Vec<Edge> {
             let Some((host, port)) = draft.server() else {
                 continue;
             };
-            let others = listeners.get(&u32::from(port));
-            for &to in others.into_iter().flatten() {
-                if services[to].bind().is_some_and(|bind| meets(host, bind)) {
-                    edges.push(Edge { from, backend, to });
-                }
-            }
+            let others = met_by(host).into_iter().flatten();
+            let others = others.filter_map(|at| listeners.get(&(u32::from(port), at)));
+            let mut others: Vec<usize> = others.flatten().copied().collect();
+            others.sort_unstable();
+            edges.extend(others.into_iter().map(|to| Edge { from, backend, to }));
         }
     }
     edges
 }
 
-/// Whether a connection to `host` reaches a listener on `bind`.
-fn meets(host: &Host, bind: BindTo) -> bool {
-    let own = |address: IpAddr| address.is_loopback() || address.is_unspecified();
-    let bind = bind.ip().to_canonical();
+/// Where a listener is reached by a connection to `host`.
+fn met_by(host: &Host) -> [Option<IpAddr>; 3] {
+    let all_v4 = Some(Ipv4Addr::UNSPECIFIED.into());
+    let all = Some(Ipv6Addr::UNSPECIFIED.into());
     match host {
-        Host::Name(name) => bind.is_unspecified() && name.eq_ignore_ascii_case("localhost"),
-        Host::Ip(address) => {
-            let address = address.to_canonical();
-            let family = bind.is_ipv6() || address.is_ipv4();
-            address == bind || (bind.is_unspecified() && own(address) && family)
-        }
+        Host::Name(name) if name.eq_ignore_ascii_case("localhost") => [None, all_v4, all],
+        Host::Name(_) => [None; 3],
+        Host::Ip(address) => match address.to_canonical() {
+            IpAddr::V4(ip) if ip.is_unspecified() => [None, all_v4, all],
+            IpAddr::V4(ip) if ip.is_loopback() => [Some(ip.into()), all_v4, all],
+            IpAddr::V6(ip) if ip.is_unspecified() => [None, None, all],
+            IpAddr::V6(ip) if ip.is_loopback() => [Some(ip.into()), None, all],
+            other => [Some(other), None, None],
+        },
     }
 }
 
@@ -144,6 +148,44 @@ fn finish_order(start: usize, next: &[Vec<usize>], seen: &mut [bool], order: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whether a connection to `host` reaches a listener on `bind`.
+    fn meets(host: &Host, bind: IpAddr) -> bool {
+        let own = |address: IpAddr| address.is_loopback() || address.is_unspecified();
+        let bind = bind.to_canonical();
+        match host {
+            Host::Name(name) => bind.is_unspecified() && name.eq_ignore_ascii_case("localhost"),
+            Host::Ip(address) => {
+                let address = address.to_canonical();
+                let family = bind.is_ipv6() || address.is_ipv4();
+                address == bind || (bind.is_unspecified() && own(address) && family)
+            }
+        }
+    }
+
+    #[test]
+    fn listeners_are_found_where_a_connection_reaches_them() {
+        let addresses = [
+            "0.0.0.0",
+            "::",
+            "::ffff:0.0.0.0",
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "::ffff:127.0.0.1",
+            "192.0.2.1",
+            "2001:db8::1",
+        ]
+        .map(|text| text.parse::<IpAddr>().unwrap());
+        let names =
+            ["localhost", "LocalHost", "www.example.com"].map(|name| Host::Name(name.into()));
+        for host in addresses.map(Host::Ip).into_iter().chain(names) {
+            for bind in addresses {
+                let found = met_by(&host).contains(&Some(bind.to_canonical()));
+                assert_eq!(found, meets(&host, bind), "{host:?} {bind}");
+            }
+        }
+    }
 
     #[test]
     fn nodes_of_a_ring_share_a_number_and_others_do_not() {
