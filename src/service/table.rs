@@ -67,6 +67,9 @@ struct State {
     /// What the workers have moved, as far as it was looked at.
     moved: Vec<Moved>,
     settling: Settling,
+    /// What stands in the segment. It is not asked itself: its records lie too
+    /// far apart to look at all of them.
+    published: Vec<Option<BackendNumbers>>,
     /// `None` once the segment was removed, or given up to a successor.
     segment: Option<SegmentWriter>,
 }
@@ -102,6 +105,7 @@ impl BackendTable {
         let down = down.collect();
         let pool = Pool::new(settings, Moment::now());
         let moved = vec![Moved::default(); backends.len()];
+        let published = vec![None; backends.len()];
         Self {
             service,
             down,
@@ -111,6 +115,7 @@ impl BackendTable {
                 targets,
                 moved,
                 settling: Settling::default(),
+                published,
                 segment: Some(segment),
             }),
             sink,
@@ -356,9 +361,14 @@ impl BackendTable {
     }
 
     fn write_backend(&self, state: &mut State, backend: BackendId) {
-        let numbers = self.numbers(state, backend);
-        if let Some(segment) = &mut state.segment {
-            segment.write_backend(backend, &numbers);
+        let numbers = Some(self.numbers(state, backend));
+        let published = &mut state.published[backend.index()];
+        if *published == numbers {
+            return;
+        }
+        *published = numbers;
+        if let (Some(segment), Some(numbers)) = (&mut state.segment, published) {
+            segment.write_backend(backend, numbers);
         }
     }
 

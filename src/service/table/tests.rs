@@ -4,6 +4,8 @@ use crate::policy::dispatch::DispatchMode;
 use crate::policy::pool::Sample;
 use crate::policy::testing::{BIRCH, CLIENT, MAPLE, REFUSED, settings, weighted};
 use crate::service::testing::{numbers_of, table, table_for};
+use crate::status::layout::RECORD_SIZE;
+use crate::status::testing::bytes_of;
 
 use super::slot::NOTHING_MOVED;
 use super::*;
@@ -185,6 +187,27 @@ fn requests_of_all_workers_are_published_beside_the_times_of_plain_connections()
     let numbers = numbers_of(key, MAPLE.index()).unwrap();
     assert_eq!((numbers.requests, numbers.replies), (3, [0, 2, 0, 0, 1]));
     assert_eq!(numbers.first_byte_microseconds, 305);
+}
+
+#[test]
+fn record_of_a_back_end_for_which_nothing_changed_is_not_written() {
+    let (table, _, key) = table(by_order());
+    table.publish(&ServiceNumbers::default(), 1);
+    let records = || {
+        let bytes = bytes_of(key);
+        let first = bytes.len() - 3 * RECORD_SIZE;
+        let records = bytes[first..].chunks(RECORD_SIZE);
+        records.map(<[u8]>::to_vec).collect::<Vec<_>>()
+    };
+    let before = records();
+
+    table.traffic(BIRCH, 0).add_to_client(7);
+    table.publish(&ServiceNumbers::default(), 1);
+
+    let same = before.iter().zip(records()).map(|(old, new)| *old == new);
+    assert_eq!(same.collect::<Vec<_>>(), [true, false, true]);
+    let numbers = numbers_of(key, BIRCH.index()).unwrap();
+    assert_eq!(numbers.bytes_to_client, 7);
 }
 
 #[test]
