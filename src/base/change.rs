@@ -19,7 +19,7 @@
 
 use std::array;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 
 use crate::base::bits::{WORD, bit, positions};
@@ -141,8 +141,7 @@ impl Touched {
         &self.mark
     }
 
-    /// Something was moved for `backend`. Nearly always this is a load, as with
-    /// the mark of the service, which is set by the first one.
+    /// Something was moved for `backend`. Nearly always these are two loads.
     pub fn touch(&self, backend: BackendId) {
         let at = backend.index();
         let group = self.groups.get(at / WORD / WORDS);
@@ -151,8 +150,12 @@ impl Touched {
         };
         if word.load(Ordering::Relaxed) & bit(at) == 0 {
             word.fetch_or(bit(at), Ordering::SeqCst);
-            self.mark.set();
+            // With the one in `take`: the publisher finds the bit, or the mark is
+            // found to be taken.
+            fence(Ordering::SeqCst);
         }
+        // Also when the bit is set: who set it may not have come to this.
+        self.mark.set();
     }
 
     /// Forgets the back ends that were touched and calls `each` with them, after
@@ -160,6 +163,7 @@ impl Touched {
     /// back end is found to be set already, so `settling` keeps what was called
     /// for, and it is called for once more the next time.
     pub fn take(&self, settling: &mut Settling, mut each: impl FnMut(BackendId)) {
+        fence(Ordering::SeqCst);
         settling.0.resize_with(self.groups.len(), Default::default);
         for (at, (group, before)) in self.groups.iter().zip(&mut settling.0).enumerate() {
             let now = array::from_fn(|word| taken(&group.0[word]));
@@ -205,7 +209,8 @@ impl Losses {
         if more == 0 {
             return;
         }
-        self.count.fetch_add(more, Ordering::Relaxed);
+        // Before the mark is looked at, also in the eyes of the compiler.
+        self.count.fetch_add(more, Ordering::SeqCst);
         if let Some(mark) = self.mark.get() {
             mark.set();
         }

@@ -2,7 +2,7 @@
 //! running as well.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 use std::time::Duration;
 
 use crate::base::change::Touched;
@@ -46,6 +46,9 @@ impl Traffic {
     fn add(&self, counter: &AtomicU64, amount: u64) {
         let sum = counter.load(Ordering::Relaxed).wrapping_add(amount);
         counter.store(sum, Ordering::Relaxed);
+        // The processor stores it soon; the compiler could leave it for later than
+        // the look at the bit, where the worker may lose the processor for long.
+        compiler_fence(Ordering::SeqCst);
         if let Some((touched, backend)) = &self.touched {
             touched.touch(*backend);
         }

@@ -26,7 +26,7 @@ use crate::relay::http1::rewrite::Editor;
 use crate::relay::mailbox::EngineHandle;
 use crate::service::gate::{NoPlace, ServicePermit};
 use crate::service::programs::EndHook;
-use crate::service::running::{RunningService, Shared};
+use crate::service::running::{Counts, RunningService, Shared};
 use crate::service::web::{Direction, Web};
 
 mod choosing;
@@ -150,7 +150,7 @@ impl Host for WorkerHost {
         let service = self.service(listener);
         let permit = ServicePermit::of_taken(Rc::clone(service));
         if let Some(by) = service.refuses(client) {
-            service.counts().refused(by);
+            service.count(|counts| counts.refused(by));
             self.shared.sink.emit(&Event::Refused {
                 service: service.running.named(),
                 client,
@@ -159,7 +159,7 @@ impl Host for WorkerHost {
             return None;
         }
         let connection = self.shared.connections.next();
-        service.counts().accepted();
+        service.count(Counts::accepted);
         if service.running.gate().is_full() {
             self.report_no_place(&service.running, NoPlace::ServiceFull);
         }
@@ -299,7 +299,7 @@ impl Host for WorkerHost {
         };
         self.close_record(&mut session, fate);
         match why {
-            Abandoned::Stopped => session.service().counts().cut(),
+            Abandoned::Stopped => session.service().count(Counts::cut),
             Abandoned::ClientReset => self.shared.sink.emit(&Event::Aborted {
                 service: session.service().running.named(),
                 connection: session.connection,
@@ -313,7 +313,7 @@ impl Host for WorkerHost {
             return;
         };
         if transfer.ended == Ended::Ordered && transfer.manner != Manner::Closed {
-            session.service().counts().cut();
+            session.service().count(Counts::cut);
         }
         self.shared.sink.emit(&Event::Ended {
             served: session.served(&slot, to),

@@ -17,14 +17,14 @@ use crate::service::connection::WorkerHost;
 use crate::service::connection::session::{Connecting, Looking, Session, Step, Wanted};
 use crate::service::programs::{Asking, Chooser, NotChosen};
 use crate::service::resolve::{Addresses, Resolved};
-use crate::service::running::RunningService;
+use crate::service::running::{Counts, RunningService};
 use crate::service::table::{BackendSlot, Target};
 
 impl WorkerHost {
     /// Ends a session for which no candidate is left.
     pub(super) fn no_backend(&self, session: &mut Session) -> Next {
         session.step = Step::Choosing;
-        session.service().counts().no_backend();
+        session.service().count(Counts::no_backend);
         let service = session.service().running.named();
         self.shared.sink.emit(&Event::NoBackend {
             service,

@@ -44,10 +44,10 @@ pub(super) struct KnownAddresses {
 }
 
 impl ServiceAtWorker {
-    /// The counters of this worker, to add to.
-    pub(super) fn counts(&self) -> &Counts {
+    /// Adds to the counters of this worker.
+    pub(super) fn count(&self, add: impl FnOnce(&Counts)) {
+        add(self.running.counts(self.worker));
         self.running.mark();
-        self.running.counts(self.worker)
     }
 
     /// The addresses of `backend`: what its name has resolved to, with its port.

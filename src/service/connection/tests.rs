@@ -360,7 +360,7 @@ fn service_is_published_when_something_happened_and_once_more() {
             rig.service.table().tell_state(CEDAR, ShownState::Down);
         }),
         ("counted", |_, session| {
-            session.service().counts().answered(400);
+            session.service().count(|counts| counts.answered(400));
         }),
         ("moved", |rig, _| {
             rig.service.table().traffic(BIRCH, 0).add_to_client(7);

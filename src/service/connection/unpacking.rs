@@ -97,7 +97,7 @@ impl WorkerHost {
     /// The daemon has answered a request itself.
     pub(super) fn answered_request(&self, session: &mut Session, code: u16, why: &'static str) {
         let service = session.service();
-        service.counts().answered(code);
+        service.count(|counts| counts.answered(code));
         let running = &service.running;
         let by = session.last.filter(|_| matches!(code, 502 | 504));
         self.shared.sink.emit(&Event::Answered {
