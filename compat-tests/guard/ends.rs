@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 
+use nix::errno::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sockopt};
 
 use crate::trace::Worker;
@@ -109,13 +110,14 @@ impl End {
         });
     }
 
-    /// The daemon's socket at the other end of this one.
-    pub(crate) fn other_end(&self, worker: &Worker) -> OwnedFd {
+    /// The daemon's socket at the other end of this one; or why this machine does
+    /// not give it.
+    pub(crate) fn other_end(&self, worker: &Worker) -> Result<OwnedFd, Errno> {
         let local = self.stream.local_addr().expect("an address").into();
-        let other_end = worker.descriptors().into_iter().find(|descriptor| {
+        let other_end = worker.descriptors()?.into_iter().find(|descriptor| {
             rustix::net::getpeername(descriptor).is_ok_and(|peer| peer.as_ref() == Some(&local))
         });
-        other_end.expect("the daemon's socket")
+        Ok(other_end.expect("the daemon's socket"))
     }
 
     /// Reads of what is there as much as is wanted; how many bytes that were.
@@ -125,9 +127,15 @@ impl End {
         let mut read = 0;
         loop {
             let room = buffer.len().min(wanted - read);
-            match or_wait(self.stream.read(&mut buffer[..room])) {
-                0 => return read,
-                more => read += more,
+            if room == 0 {
+                return read;
+            }
+            match self.stream.read(&mut buffer[..room]) {
+                Ok(0) => panic!("the connection ended, {} bytes too early", wanted - read),
+                moved => match or_wait(moved) {
+                    0 => return read,
+                    more => read += more,
+                },
             }
         }
     }

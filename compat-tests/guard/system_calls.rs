@@ -1,4 +1,4 @@
-//! System calls for a connection, for a request and for a MiB.
+//! System calls for a connection, for a request and for a burst of a stream.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -43,15 +43,17 @@ struct Stage {
     listener: TcpListener,
     address: SocketAddr,
     proxy: Proxy,
+    /// Whether lines are written about connections.
+    lines: bool,
 }
 
 impl Stage {
     /// None where this machine forbids to trace and its owner knows that.
     fn set(service: &str, backend: &str) -> Option<Self> {
-        Self::with_flags(&[], service, backend)
+        Self::with_lines(false, &[], service, backend)
     }
 
-    fn with_flags(flags: &[&str], service: &str, backend: &str) -> Option<Self> {
+    fn with_lines(lines: bool, flags: &[&str], service: &str, backend: &str) -> Option<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a back end");
         listener.set_nonblocking(true).expect("non-blocking");
         let at = listener.local_addr().expect("an address").to_string();
@@ -78,6 +80,7 @@ impl Stage {
             listener,
             address,
             proxy,
+            lines,
         })
     }
 
@@ -106,7 +109,7 @@ impl Stage {
             unit(&mut self);
         }
         let mut calls = self.worker.take_calls();
-        forget_wakings(&mut calls, began.elapsed());
+        self.forget_wakings(&mut calls, began.elapsed());
         if crate::is_unoptimised() {
             forget_checks(&mut calls);
         }
@@ -121,13 +124,42 @@ impl Stage {
     fn assert_costs_of_bursts(mut self, case: &str, mut from: End, mut to: End) {
         // The window begins smaller than a burst and grows with a stream.
         from.stream(STREAM, &mut to, &mut self.worker);
+        let entrance = match from.other_end(&self.worker) {
+            Ok(entrance) => entrance,
+            Err(error) => {
+                self.finish();
+                return assert_known(error);
+            }
+        };
         let burst = vec![7; BURST];
-        let entrance = from.other_end(&self.worker);
+        let whole = format!(
+            "{BURST} bytes unread at the daemon; net.ipv4.tcp_rmem and tcp_wmem have to allow \
+             for as many, and tcp_moderate_rcvbuf for growing to that"
+        );
         self.assert_costs(case, |stage| {
             from.send(&burst);
-            until("the burst at the daemon", || unread(&entrance) == BURST);
+            until(&whole, || unread(&entrance) == BURST);
             to.hear_bytes(BURST, &mut stage.worker);
         });
+    }
+
+    /// Threads that rest between their rounds are woken by the worker if nothing
+    /// came while they were up, so that these calls are few in a time, however
+    /// many units there are, and more for each unit where units come slowly.
+    fn forget_wakings(&self, calls: &mut Calls, time: Duration) {
+        let milliseconds = time.as_millis() as u64;
+        let mut forget = |call, most| {
+            if let Some(calls) = calls.get_mut(call) {
+                *calls = calls.saturating_sub(most);
+            }
+        };
+        // Numbers are published every 150 ms.
+        forget("write", milliseconds / 150);
+        if self.lines {
+            // Two threads write lines, to stderr and to syslog; each gathers
+            // them for 10 ms.
+            forget("futex", 2 * milliseconds / 10);
+        }
     }
 
     fn finish(self) {
@@ -147,9 +179,9 @@ fn stop(proxy: &Proxy, running: Running) {
 /// Unless `CROSSROADS_NO_PTRACE=1` says that it is known.
 fn assert_known(error: Errno) {
     let why = format!(
-        "ptrace is forbidden here ({error}); Linux asks for CAP_SYS_PTRACE or for \
+        "ptrace or pidfd_getfd is forbidden here ({error}); Linux asks for CAP_SYS_PTRACE or for \
          /proc/sys/kernel/yama/ptrace_scope below 2, and containers for a seccomp profile \
-         that allows ptrace"
+         that allows both"
     );
     let known = std::env::var_os("CROSSROADS_NO_PTRACE").is_some_and(|value| value == "1");
     assert!(
@@ -161,23 +193,6 @@ fn assert_known(error: Errno) {
         std::io::stderr(),
         "skipped: system calls are NOT guarded: {why}"
     );
-}
-
-/// Threads that rest between their rounds are woken by the worker if nothing
-/// came while they were up, so that these calls are few in a time, however many
-/// units there are, and more for each unit where units come slowly.
-fn forget_wakings(calls: &mut Calls, time: Duration) {
-    let milliseconds = time.as_millis() as u64;
-    // Numbers are published every 150 ms; the two threads that write lines,
-    // for stderr and for syslog, gather them for 10 ms.
-    for (call, most) in [
-        ("write", milliseconds / 150),
-        ("futex", 2 * milliseconds / 10),
-    ] {
-        if let Some(calls) = calls.get_mut(call) {
-            *calls = calls.saturating_sub(most);
-        }
-    }
 }
 
 /// Without optimisation the standard library looks at each descriptor before
@@ -227,7 +242,7 @@ fn a_connection_with_lines() {
         (&["-A", "json"], ""),
         (&[], "verbosity on;"),
     ] {
-        let Some(stage) = Stage::with_flags(flags, service, "") else {
+        let Some(stage) = Stage::with_lines(true, flags, service, "") else {
             return;
         };
         stage.assert_costs("tcp-conn", connection);

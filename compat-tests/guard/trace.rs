@@ -87,15 +87,20 @@ impl Worker {
         named
     }
 
-    /// Duplicates of what the daemon has open.
-    pub(crate) fn descriptors(&self) -> Vec<OwnedFd> {
+    /// Duplicates of what the daemon has open; or why this machine does not give
+    /// them.
+    pub(crate) fn descriptors(&self) -> Result<Vec<OwnedFd>, Errno> {
         let pid = i32::try_from(self.process.0).ok();
         let pid = pid.and_then(rustix::process::Pid::from_raw);
-        let daemon = pidfd_open(pid.expect("a pid"), PidfdFlags::empty()).expect("the daemon");
+        let daemon = pidfd_open(pid.expect("a pid"), PidfdFlags::empty()).map_err(errno)?;
         let entries = std::fs::read_dir(format!("/proc/{}/fd", self.process.0));
         let duplicate = |entry: std::io::Result<DirEntry>| {
             let number = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            pidfd_getfd(&daemon, number, PidfdGetfdFlags::empty()).ok()
+            match pidfd_getfd(&daemon, number, PidfdGetfdFlags::empty()) {
+                // Closed since it was listed.
+                Err(rustix::io::Errno::BADF) => None,
+                duplicate => Some(duplicate.map_err(errno)),
+            }
         };
         entries
             .expect("descriptors")
@@ -144,19 +149,16 @@ impl Worker {
     /// The number of the call in which the worker is.
     fn current_call(&self) -> i64 {
         let text = self.read("syscall");
-        let number = text
-            .split_whitespace()
-            .next()
-            .and_then(|word| word.parse().ok());
-        number.unwrap_or_else(|| panic!("no system call: {text:?}"))
+        number_in(&text).unwrap_or_else(|| panic!("no system call: {text:?}"))
     }
 
-    /// Whether the worker waits in a call for something to happen. One that is
-    /// stopped by us, or could run, does not.
+    /// Whether the worker waits for something to happen. One that is stopped by
+    /// us, could run, or waits for another thread does not.
     fn sleeps(&self) -> bool {
         let stat = self.read("stat");
-        stat.rsplit_once(") ")
-            .is_some_and(|(_, state)| state.starts_with('S'))
+        let state = stat.rsplit_once(") ").map(|(_, state)| state);
+        state.is_some_and(|state| state.starts_with('S'))
+            && number_in(&self.read("syscall")).is_some_and(|call| name(call) == "epoll_wait")
     }
 
     fn read(&self, file: &str) -> String {
@@ -174,6 +176,17 @@ impl Worker {
             _ => ptrace::detach(self.thread, None),
         }
     }
+}
+
+/// The number of the call that `/proc/PID/task/TID/syscall` shows; none of a
+/// thread that runs.
+fn number_in(text: &str) -> Option<i64> {
+    let first = text.split_whitespace().next()?;
+    first.parse().ok()
+}
+
+fn errno(error: rustix::io::Errno) -> Errno {
+    Errno::from_raw(error.raw_os_error())
 }
 
 /// Waits for what `thread`, which was interrupted, does next.
