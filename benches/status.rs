@@ -136,11 +136,15 @@ fn service(number: u32, workers: usize) -> Arc<BackendTable> {
 #[divan::bench(args = [(2, 1), (16, 1), (2, 100), (16, 100)])]
 fn gather_and_publish_10000_back_ends(bencher: Bencher<'_, '_>, (workers, each): (usize, usize)) {
     let tables: Vec<_> = (0..10).map(|number| service(number, workers)).collect();
-    bencher.bench_local(|| {
+    let touch = || {
         for table in &tables {
             for id in (0..1000).step_by(each).map(BackendId) {
                 table.traffic(id, 0).add_to_client(1);
             }
+        }
+    };
+    bencher.with_inputs(touch).bench_local_values(|()| {
+        for table in &tables {
             table.publish(&ServiceNumbers::default(), 7);
         }
     });
