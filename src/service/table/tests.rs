@@ -190,6 +190,23 @@ fn requests_of_all_workers_are_published_beside_the_times_of_plain_connections()
 }
 
 #[test]
+fn what_was_moved_is_published_with_a_change_that_an_operator_makes() {
+    let (table, _, key) = table(by_order());
+    let moved = |table: &BackendTable| {
+        table.traffic(BIRCH, 0).add_to_client(7);
+    };
+
+    moved(&table);
+    table.tell_state(BIRCH, ShownState::Down);
+    let told = numbers_of(key, BIRCH.index()).unwrap();
+    moved(&table);
+    table.tell_server(BIRCH, &Endpoint::parse("backup:81").unwrap());
+    let elsewhere = numbers_of(key, BIRCH.index()).unwrap();
+
+    assert_eq!((told.bytes_to_client, elsewhere.bytes_to_client), (7, 14));
+}
+
+#[test]
 fn record_of_a_back_end_for_which_nothing_changed_is_not_written() {
     let (table, _, key) = table(by_order());
     table.publish(&ServiceNumbers::default(), 1);
